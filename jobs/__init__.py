@@ -1,0 +1,1 @@
+"""Programs: the only place that reads arguments, opens a cluster or talks to MLflow."""

@@ -1,0 +1,1 @@
+"""Preference alignment: DPO, reference log-probabilities and interpolation."""

@@ -1,0 +1,1 @@
+"""Sound to tokens at 25 Hz and back."""

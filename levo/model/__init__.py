@@ -1,0 +1,1 @@
+"""LeLM: conditions, two towers, the delay pattern and sampling."""

@@ -1,0 +1,1 @@
+"""The supervised stages: batches, losses, what is frozen, optimiser, schedule and loop."""

@@ -1,0 +1,1 @@
+"""Ray flows, each a list of stages and nothing clever."""

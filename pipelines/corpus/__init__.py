@@ -1,0 +1,1 @@
+"""Ingest, separation, tokenizing and labelling of a corpus."""

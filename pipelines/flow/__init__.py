@@ -1,0 +1,1 @@
+"""What every flow is made of: stage, identity and snapshot."""

@@ -1,0 +1,1 @@
+"""Training, serving, sampling, scoring, pairing and evaluation."""

@@ -1,0 +1,1 @@
+"""The embedded world's songs: score, voice, band and noise."""

@@ -1,0 +1,1 @@
+"""How good a generated song is, and which of two is better."""
