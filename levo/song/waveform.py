@@ -37,7 +37,7 @@ class Waveform:
     def mono(self) -> Float32[Array, " sample"]:
         """The mean of the channels."""
         if self.samples.shape[0] == 1:
-            return self.samples[0]
+            return self.samples.reshape(-1)
         mean = np.empty(self.num_samples, dtype=np.float32)
         self.samples.mean(axis=0, out=mean)
         return mean

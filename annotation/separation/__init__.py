@@ -1,0 +1,1 @@
+"""Separating a recording into its vocal and its accompaniment."""

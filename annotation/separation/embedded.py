@@ -1,0 +1,88 @@
+"""The embedded separator: what does not repeat, lies in the voice's band and is no drum hit is the vocal."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Complex64, Float32
+from scipy import ndimage
+
+from annotation.separation.repetition import RepetitionConfig, repeating_magnitude
+from annotation.spectrum.stft import StftConfig, inverse_stft, stft, stft_config
+from annotation.spectrum.usable import require_usable
+from levo.codec.stems import Stems
+from levo.song.arrays import Array
+from levo.song.digest import digest_json
+from levo.song.waveform import Waveform
+
+_PCM_STEPS = 1 << 23
+
+
+@dataclass(frozen=True)
+class EmbeddedSeparator:
+    """REPET-SIM's background, a percussive mask and the voice's band, as one soft mask; no model, no training."""
+
+    window_s: float = 0.064
+    hop_s: float = 0.016
+    lowest_voice_hz: float = 100.0
+    background_gain: float = 1.0
+    percussive_gain: float = 1.0
+    median_frames: int = 17
+    median_bins: int = 17
+    piece_s: float = 30.0
+    overlap_s: float = 2.0
+    repetition: RepetitionConfig = field(default_factory=RepetitionConfig)
+
+    @cached_property
+    def digest(self) -> str:
+        """The method and its parameters."""
+        return digest_json({"separator": "embedded", "version": 1, "config": self})
+
+    def separate(self, mixture: Waveform) -> Stems:
+        """Stems of a mixture of any rate and number of channels; silence gives silent stems.
+
+        The vocal is rounded to steps of 24-bit PCM, so that its sum with the accompaniment is exact: for a mixture of
+        16 or 24 bits the returned mixture is the given one, bit for bit.
+        """
+        require_usable(mixture, "mixture", self.window_s)
+        vocal = np.round(self._vocal(mixture) * _PCM_STEPS) / np.float32(_PCM_STEPS)
+        accompaniment = mixture.samples - vocal
+        rate = mixture.sample_rate_hz
+        return Stems(Waveform(vocal, rate), Waveform(accompaniment, rate), Waveform(vocal + accompaniment, rate))
+
+    def _vocal(self, mixture: Waveform) -> Float32[Array, "channel sample"]:
+        """Pieces of bounded length, cross-faded, so that memory does not grow with the square of the song."""
+        rate = mixture.sample_rate_hz
+        piece, overlap = round(self.piece_s * rate), round(self.overlap_s * rate)
+        vocal = np.zeros_like(mixture.samples)
+        starts = range(0, max(mixture.num_samples - overlap, 1), piece - overlap)
+        for start in starts:
+            end = min(start + piece, mixture.num_samples)
+            part = self._piece_vocal(mixture.samples[:, start:end], rate)
+            if start > 0:
+                fade_in = np.linspace(0, 1, overlap, dtype=np.float32)
+                part[:, :overlap] *= fade_in
+                vocal[:, start : start + overlap] *= 1 - fade_in
+            vocal[:, start:end] += part
+        return vocal
+
+    def _piece_vocal(self, samples: Float32[Array, "channel sample"], rate: int) -> Float32[Array, "channel sample"]:
+        config = stft_config(rate, self.window_s, self.hop_s)
+        spectra = [stft(channel, config) for channel in samples]
+        mask = self._vocal_mask(spectra, config, rate)
+        return np.stack([inverse_stft(mask * spectrum, config, samples.shape[1]) for spectrum in spectra])
+
+    def _vocal_mask(
+        self, spectra: list[Complex64[Array, "frame bin"]], config: StftConfig, rate: int
+    ) -> Float32[Array, "frame bin"]:
+        """The vocal's share of each bin's power, one mask for all channels."""
+        magnitude = np.mean([np.abs(spectrum) for spectrum in spectra], axis=0, dtype=np.float32)
+        background = self.background_gain * repeating_magnitude(magnitude, self.repetition)
+        foreground = np.maximum(magnitude - background, 0)
+        harmonic = ndimage.median_filter(foreground, (self.median_frames, 1))
+        percussive = self.percussive_gain * ndimage.median_filter(foreground, (1, self.median_bins))
+        sung = foreground**2
+        mask = sung / np.maximum(sung + background**2, 1e-12)
+        mask *= harmonic**2 / np.maximum(harmonic**2 + percussive**2, 1e-12)
+        mask[:, config.frequencies_hz(rate) < self.lowest_voice_hz] = 0
+        return np.asarray(mask, dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Finding a song's sections: where they begin and what they are."""

@@ -1,0 +1,104 @@
+"""The `levo` command: finds the program of a sub-command, runs it, and turns its errors into one clear line.
+
+A sub-command is a module with `main(arguments) -> int`. It is imported only when it is called, and imports what is
+heavy only after it has read its arguments, so that `--help` is instant.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SUCCESS = 0
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A sub-command: its name, the module that runs it, and what it does in a line."""
+
+    name: str
+    module: str
+    summary: str
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("demo", "jobs.demo", "the whole loop on this machine: a table, report.html and summary.json"),
+    Command("render", "jobs.render", "write the rendered corpus as audio files and metadata"),
+    Command("prepare", "jobs.prepare", "turn a folder of recordings into a labelled, tokenized corpus"),
+    Command("corpus", "jobs.corpus", "what a corpus holds: status, failures"),
+    Command("report", "jobs.report.command", "write report.html again from a finished run"),
+    Command("doctor", "jobs.doctor", "what works on this machine, and what the rest lacks"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command; 0 is success, 1 a failure, 2 wrong usage."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help"):
+        print(usage())
+        return SUCCESS if words else WRONG_USAGE
+    if words[0] == "--version":
+        print(f"levo {importlib.metadata.version('levo')}")
+        return SUCCESS
+    command = next((command for command in COMMANDS if command.name == words[0]), None)
+    if command is None:
+        return _complain(f"unknown command {words[0]!r}; `levo --help` lists {len(COMMANDS)} of them", WRONG_USAGE)
+    _put_environment_on_path()
+    return _run(command, words[1:], debug=debug)
+
+
+def usage() -> str:
+    """The help text: every command with its line."""
+    width = max(len(command.name) for command in COMMANDS)
+    lines = [f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS]
+    return "\n".join(
+        [
+            "usage: levo COMMAND [options]",
+            "",
+            *lines,
+            "",
+            "`levo COMMAND --help` lists a command's options; --debug shows the traceback of an error; --version.",
+        ]
+    )
+
+
+def _run(command: Command, arguments: list[str], *, debug: bool) -> int:
+    """Run a sub-command's `main`; errors that name a value and what is right need no traceback."""
+    try:
+        return int(importlib.import_module(command.module).main(arguments))
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else FAILED if stop.code else SUCCESS
+    except KeyboardInterrupt:
+        return _complain(f"{command.name} interrupted; the same command goes on where it was", INTERRUPTED)
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if debug:
+            raise
+        return _complain(f"{command.name}: {_in_one_line(error)}", FAILED)
+
+
+def _in_one_line(error: Exception) -> str:
+    """An error's own message; one that crossed Ray carries it in `cause`, under a remote traceback."""
+    cause = getattr(error, "cause", None)
+    message = str(cause if isinstance(cause, Exception) else error)
+    return " ".join(message.split()) or type(error).__name__
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"levo: {message}", file=sys.stderr)
+    return code
+
+
+def _put_environment_on_path() -> None:
+    """Let child processes find this environment's programs (ninja, for DeepSpeed) though it was not activated."""
+    programs = str(Path(sys.executable).parent)
+    path = os.environ.get("PATH", "")
+    if programs not in path.split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([programs, path])

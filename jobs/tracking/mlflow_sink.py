@@ -1,0 +1,150 @@
+"""Applies tracking events to MLflow; applying one twice leaves MLflow as applying it once.
+
+Runs are found by tags (`levo.run_key`, `levo.step`), metric points carry the event's own time, and a model is
+registered once per SHA-256. Models are MLflow LoggedModels without a flavour: their tags say where the weights lie.
+"""
+
+import json
+import logging
+import os
+from dataclasses import replace
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobs.tracking.delivery import EventRefusedError, SinkUnavailableError
+from jobs.tracking.events import EventKind, TrackingEvent
+
+# The sink is tried again later by its caller; MLflow's own retries would hold a closing run for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+
+_RUN_KEY = "levo.run_key"
+_STEP = "levo.step"
+_SHA256 = "levo.sha256"
+_PARENT = "mlflow.parentRunId"
+_NO_STEP = "(parent)"
+_MAX_METRICS_PER_BATCH = 1000
+_MAX_PARAMETERS_PER_BATCH = 100
+_MAX_DIGEST_LENGTH = 36
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
+
+
+class MlflowSink:
+    """One experiment of one MLflow store; opening it creates or migrates the store's tables."""
+
+    def __init__(self, tracking_uri: str, experiment: str, artifact_location: str | None) -> None:
+        try:
+            self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+            self._experiment_id = self._open_experiment(experiment, artifact_location)
+        except (MlflowException, SQLAlchemyError) as error:
+            raise SinkUnavailableError(f"MLflow at {tracking_uri}: {error}") from error
+        self._run_ids: dict[tuple[str, str], str] = {}
+
+    def apply(self, event: TrackingEvent) -> None:
+        """Bring MLflow up to one event. Raises `SinkUnavailableError` or `EventRefusedError`."""
+        try:
+            self._apply(event)
+        except FileNotFoundError as error:
+            raise EventRefusedError(f"artifact is gone: {error}") from error
+        except MlflowException as error:
+            kind = EventRefusedError if error.error_code in _REFUSALS else SinkUnavailableError
+            raise kind(str(error)) from error
+        except SQLAlchemyError as error:
+            raise SinkUnavailableError(str(error)) from error
+
+    def _apply(self, event: TrackingEvent) -> None:
+        run_id = self._run_id(event)
+        content = event.content
+        match event.kind:
+            case EventKind.BEGIN:
+                self._client.update_run(run_id, status="RUNNING", name=content["name"])
+            case EventKind.PARAMETERS:
+                self._log_parameters(run_id, content)
+            case EventKind.METRICS:
+                self._log_metrics(run_id, event)
+            case EventKind.TAGS:
+                self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in content.items()])
+            case EventKind.DATASET:
+                self._log_dataset(run_id, content)
+            case EventKind.ARTIFACT:
+                self._client.log_artifact(run_id, content["file"], content["folder"] or None)
+            case EventKind.MODEL:
+                self._log_model(run_id, content)
+            case EventKind.FINISH:
+                self._client.set_terminated(run_id, status=content["status"], end_time=event.time_ms)
+
+    def _open_experiment(self, name: str, artifact_location: str | None) -> str:
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            return str(self._client.create_experiment(name, artifact_location=artifact_location))
+        return str(found.experiment_id)
+
+    def _run_id(self, event: TrackingEvent) -> str:
+        """The MLflow run of an event, made where there is none."""
+        address = (event.run_key, event.step)
+        if address not in self._run_ids:
+            found = self._find_run(*address)
+            self._run_ids[address] = (found or self._create_run(event)).info.run_id
+        return self._run_ids[address]
+
+    def _find_run(self, run_key: str, step: str) -> Run | None:
+        query = f"tags.`{_RUN_KEY}` = '{run_key}' AND tags.`{_STEP}` = '{step or _NO_STEP}'"
+        runs = self._client.search_runs([self._experiment_id], query, max_results=1, order_by=["attributes.start_time"])
+        return runs[0] if runs else None
+
+    def _create_run(self, event: TrackingEvent) -> Run:
+        tags = {_RUN_KEY: event.run_key, _STEP: event.step or _NO_STEP}
+        if event.step:
+            tags[_PARENT] = self._run_id(replace(event, step=""))
+        name = event.step or event.run_key
+        return self._client.create_run(self._experiment_id, start_time=event.time_ms, tags=tags, run_name=name)
+
+    def _log_parameters(self, run_id: str, content: dict[str, str]) -> None:
+        known = self._client.get_run(run_id).data.params
+        fresh = [Param(name, value) for name, value in content.items() if name not in known]
+        for start in range(0, len(fresh), _MAX_PARAMETERS_PER_BATCH):
+            self._client.log_batch(run_id, params=fresh[start : start + _MAX_PARAMETERS_PER_BATCH])
+
+    def _log_metrics(self, run_id: str, event: TrackingEvent) -> None:
+        values, step = event.content["values"], event.content["at"]
+        points = [Metric(name, value, event.time_ms, step) for name, value in values.items()]
+        for start in range(0, len(points), _MAX_METRICS_PER_BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + _MAX_METRICS_PER_BATCH])
+
+    def _log_dataset(self, run_id: str, content: dict[str, Any]) -> None:
+        source = json.dumps({"uri": content["uri"]})
+        profile = json.dumps({"num_rows": content["num_rows"]})
+        digest = content["digest"][:_MAX_DIGEST_LENGTH]
+        dataset = Dataset(content["name"], digest, "local", source, profile=profile)
+        tags = [InputTag("mlflow.data.context", content["context"]), InputTag(_SHA256, content["digest"])]
+        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
+
+    def _log_model(self, run_id: str, content: dict[str, Any]) -> None:
+        name = content["name"]
+        version = self._registered_version(name, content["sha256"]) or self._register(run_id, content)
+        if content["alias"]:
+            self._client.set_registered_model_alias(name, content["alias"], version)
+
+    def _registered_version(self, name: str, sha256: str) -> str | None:
+        for version in self._client.search_model_versions(f"name = '{name}'"):
+            if version.tags.get(_SHA256) == sha256:
+                return str(version.version)
+        return None
+
+    def _register(self, run_id: str, content: dict[str, Any]) -> str:
+        name, sha256 = content["name"], content["sha256"]
+        tags = {_SHA256: sha256, "levo.uri": content["uri"]}
+        model = self._client.create_logged_model(self._experiment_id, name, source_run_id=run_id, tags=tags)
+        self._client.finalize_logged_model(model.model_id, "READY")
+        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+        if not self._client.search_registered_models(f"name = '{name}'"):
+            self._client.create_registered_model(name)
+        version = self._client.create_model_version(
+            name, model.artifact_location, run_id=run_id, tags=tags, model_id=model.model_id
+        )
+        return str(version.version)

@@ -1,0 +1,78 @@
+"""What a tracker is: one parent run per run key, a child per step, and what may be logged to either.
+
+A run is addressed by its key and step, never by an identifier that a server hands out, so that nothing waits for a
+server, and a run that is resumed continues the run it began.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+Parameter = str | int | float | bool | None
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReference:
+    """A table or collection that a step read or wrote: where it lies and the digest of its content."""
+
+    name: str
+    digest: str
+    uri: str
+    num_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """A model by where its weights lie and their SHA-256; the weights themselves are not copied."""
+
+    name: str
+    uri: str
+    sha256: str
+
+
+class TrackedRun(Protocol):
+    """One run, the parent of a whole loop or the child of one of its steps."""
+
+    def log_parameters(self, parameters: Mapping[str, Parameter]) -> None:
+        """What the run was made with; a name keeps its first value."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Numbers at a step; not-a-number and infinities are kept as they are."""
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Labels to find the run by; the last value of a name counts."""
+
+    def log_dataset(self, dataset: DatasetReference, context: str) -> None:
+        """Lineage: what was read (`training`, `evaluation`) or written (`output`)."""
+
+    def log_artifact(self, file: Path, folder: str = "") -> None:
+        """Keep a file with the run, in `folder` of its artifacts."""
+
+    def log_model(self, model: ModelReference, alias: str | None = None) -> None:
+        """Register a model made by this run, once per digest; an alias (champion, candidate) moves to it."""
+
+    def finish(self, status: RunStatus = RunStatus.FINISHED) -> None:
+        """End the run; a run that is resumed may be ended again."""
+
+
+class Tracker(Protocol):
+    """Where runs are kept."""
+
+    def run(self, run_key: str, name: str) -> TrackedRun:
+        """The parent run of a key: begun once, and found again on resume."""
+
+    def step(self, run_key: str, step: str) -> TrackedRun:
+        """The child run of a step: begun once under its parent, and found again on resume."""
+
+    def close(self) -> int:
+        """Deliver what can be delivered; returns how many events still wait for their server."""

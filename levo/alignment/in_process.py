@@ -1,0 +1,40 @@
+"""Any stages in one process with plain PyTorch: the same phases, results and files as on a cluster."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from levo.alignment.stage_tasks import StageTasks
+from levo.training.checkpoints import FolderCheckpoints
+from levo.training.engine import PlainEngine
+from levo.training.loop import LoggedStep
+from levo.training.phase_run import PhaseRunner
+from levo.training.phases import PhaseConfig
+from levo.training.results import PhaseResult
+
+
+def run_phases_in_process(
+    phases: Sequence[PhaseConfig],
+    storage: Path,
+    on_log: Callable[[str, LoggedStep], None],
+    *,
+    device: torch.device | str = "cpu",
+    autocast: torch.dtype | None = None,
+    peak_operations_per_s: float | None = None,
+) -> list[PhaseResult]:
+    """Train the phases in turn under `storage`; `on_log` gets each phase's name and its logged intervals.
+
+    Weights are float32; `autocast` names a narrower type for the forward pass. A broken-off run goes on from its last
+    checkpoint when called again, and what is finished is skipped.
+    """
+    runner = PhaseRunner(
+        storage=storage,
+        tasks=StageTasks(),
+        make_engine=lambda model, phase: PlainEngine(model, phase.adam, autocast=autocast),
+        checkpoints=lambda phase: FolderCheckpoints(storage / phase.name / "checkpoints"),
+        on_log=on_log,
+        device=torch.device(device),
+        peak_operations_per_s=peak_operations_per_s,
+    )
+    return runner.run_all(list(phases))

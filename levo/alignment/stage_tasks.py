@@ -1,0 +1,48 @@
+"""The task of every stage from its data on disk: supervised songs, or preference pairs with their reference."""
+
+from typing import Any
+
+from levo.alignment.pairs import PairStore
+from levo.alignment.preference_task import PreferenceTask
+from levo.alignment.reference import ReferenceStore
+from levo.alignment.song_probability import fill_reference
+from levo.training.encoded import encoded_conditions
+from levo.training.engine import Engine
+from levo.training.examples import ExampleStore
+from levo.training.loop import Task
+from levo.training.metrics import step_cost
+from levo.training.phase_run import PhaseSetting, wait_for_all
+from levo.training.phases import PhaseConfig, Stage
+from levo.training.supervised import SupervisedTask
+
+
+class StageTasks:
+    """Opens a phase's data by its stage."""
+
+    def data_digest(self, phase: PhaseConfig) -> str:
+        """The digest of the songs or pairs."""
+        return PairStore(phase.data).digest if phase.stage is Stage.DPO else ExampleStore(phase.data).digest
+
+    def task(self, setting: PhaseSetting, engine: Engine) -> Task[Any]:
+        """The phase's task; for DPO the workers first share out the songs that the reference has not seen."""
+        phase, model = setting.phase, setting.initial.model
+        shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+        cost = step_cost(shapes, phase.stage)
+        if phase.stage is not Stage.DPO:
+            store = ExampleStore(phase.data)
+            conditions = encoded_conditions(store, setting.init_folder, setting.cache)
+            return SupervisedTask(phase, store, conditions, model.config, cost)
+        pairs = PairStore(phase.data)
+        conditions = encoded_conditions(pairs.songs, setting.init_folder, setting.cache)
+        reference = ReferenceStore(setting.cache / "reference")
+        fill_reference(
+            reference,
+            setting.initial,
+            pairs.songs,
+            conditions,
+            rank=engine.rank,
+            world_size=engine.world_size,
+        )
+        wait_for_all(engine)
+        known = reference.read(setting.initial.digest)
+        return PreferenceTask(phase, pairs, conditions, known, model.config, cost)

@@ -1,0 +1,176 @@
+"""The semantic encoder: a small convolutional network that hears which phoneme is sung in each frame of a mixture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+
+from levo.codec.spectrum import log_mel, mel_filters, power_spectrogram
+from levo.song.arrays import Array
+from levo.song.timing import TimedPhoneme
+
+NO_PHONEME = ""
+_FFT_LENGTH = 512
+_SILENT_POWER = 1e-8
+_LEVEL_OFFSET = 7.0
+_LEVEL_SCALE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticConfig:
+    """Size and training of the encoder."""
+
+    num_bands: int = 48
+    hops_per_frame: int = 4
+    width: int = 160
+    dilations: tuple[int, ...] = (1, 2, 1)
+    num_steps: int = 600
+    songs_per_step: int = 8
+    window_frames: int = 72
+    learning_rate: float = 3e-3
+
+
+class SemanticNetwork(nn.Module):
+    """Dilated residual convolutions at the token rate."""
+
+    def __init__(self, num_features: int, num_phonemes: int, config: SemanticConfig) -> None:
+        super().__init__()
+        self.entry = nn.Conv1d(num_features, config.width, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Conv1d(config.width, config.width, 3, padding=dilation, dilation=dilation)
+            for dilation in config.dilations
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(1, config.width) for _ in config.dilations)
+        self.exit = nn.Conv1d(config.width, num_phonemes, 1)
+
+    def forward(self, features: Float[Tensor, "song frame feature"]) -> Float[Tensor, "song frame phoneme"]:
+        """Logits of each frame's phoneme."""
+        hidden = torch.relu(self.entry(features.transpose(1, 2)))
+        for block, norm in zip(self.blocks, self.norms, strict=True):
+            hidden = hidden + torch.relu(block(norm(hidden)))
+        logits: Tensor = self.exit(hidden)
+        return logits.transpose(1, 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeardFrames:
+    """Frames of a mixture: the probability of each phoneme, and the mean level of each mel band (scaled)."""
+
+    posteriors: Float32[Array, "frame phoneme"]
+    levels: Float32[Array, "frame band"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SemanticEncoder:
+    """A trained network and the phonemes it tells apart; the first of them is none."""
+
+    config: SemanticConfig
+    phonemes: tuple[str, ...]
+    network: SemanticNetwork
+    sample_rate_hz: int
+    frame_length: int
+
+    def hear(self, samples: Float32[Array, " sample"]) -> HeardFrames:
+        """What is sung in each frame of a mixture, and how it sounds; the samples fill whole frames."""
+        features = semantic_features(samples, self.sample_rate_hz, self.frame_length, self.config)
+        return self.hear_features(features)
+
+    def hear_features(self, features: Float32[Array, "frame feature"]) -> HeardFrames:
+        """`hear` of features that were computed before."""
+        with torch.inference_mode():
+            logits = self.network(torch.from_numpy(features)[None])
+        posteriors: Float32[Array, "frame phoneme"] = torch.softmax(logits[0], dim=1).numpy()
+        levels = features.reshape(-1, self.config.hops_per_frame, self.config.num_bands).mean(axis=1)
+        return HeardFrames(posteriors, levels)
+
+    def arrays(self) -> dict[str, Array]:
+        """The network's weights by name."""
+        return {f"semantic.{name}": value.numpy() for name, value in self.network.state_dict().items()}
+
+
+def semantic_encoder_of(
+    config: SemanticConfig,
+    phonemes: tuple[str, ...],
+    arrays: Mapping[str, Array],
+    sample_rate_hz: int,
+    frame_length: int,
+) -> SemanticEncoder:
+    """The encoder that gave these arrays."""
+    network = SemanticNetwork(config.num_bands * config.hops_per_frame, len(phonemes), config)
+    prefix = "semantic."
+    network.load_state_dict(
+        {name.removeprefix(prefix): torch.from_numpy(value) for name, value in arrays.items() if name.startswith(prefix)}
+    )
+    return SemanticEncoder(config, phonemes, network.eval(), sample_rate_hz, frame_length)
+
+
+def semantic_features(
+    samples: Float32[Array, " sample"], sample_rate_hz: int, frame_length: int, config: SemanticConfig
+) -> Float32[Array, "frame feature"]:
+    """Log-mel levels of a frame's hops side by side, scaled to about -1 ... 1."""
+    hop = frame_length // config.hops_per_frame
+    power = power_spectrogram(samples, 3 * hop, hop, _FFT_LENGTH)
+    levels = log_mel(power, mel_filters(config.num_bands, _FFT_LENGTH, sample_rate_hz), _SILENT_POWER)
+    scaled: Float32[Array, "frame feature"] = (levels + np.float32(_LEVEL_OFFSET)) / np.float32(_LEVEL_SCALE)
+    return scaled.reshape(-1, config.hops_per_frame * config.num_bands)
+
+
+def phoneme_shares(
+    timed: Sequence[TimedPhoneme], phonemes: tuple[str, ...], num_frames: int, frame_rate_hz: int
+) -> Float32[Array, "frame phoneme"]:
+    """How much of each frame each phoneme fills; the rest goes to the first, which is none."""
+    starts = np.arange(num_frames) / frame_rate_hz
+    shares = np.zeros((num_frames, len(phonemes)), dtype=np.float64)
+    for item in timed:
+        column = phonemes.index(item.phoneme)
+        overlap = np.minimum(starts + 1 / frame_rate_hz, item.end_s) - np.maximum(starts, item.start_s)
+        shares[:, column] += np.maximum(overlap, 0) * frame_rate_hz
+    shares[:, 0] = np.maximum(0, 1 - shares[:, 1:].sum(axis=1))
+    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def train_semantic_encoder(
+    features: Sequence[Float32[Array, "frame feature"]],
+    shares: Sequence[Float32[Array, "frame phoneme"]],
+    phonemes: tuple[str, ...],
+    config: SemanticConfig,
+    sample_rate_hz: int,
+    frame_length: int,
+    seed: int,
+) -> SemanticEncoder:
+    """Cross-entropy against each frame's shares, on windows drawn from the songs; one-cycle learning rate."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = SemanticNetwork(features[0].shape[1], len(phonemes), config)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.num_steps)
+    rng = np.random.default_rng(seed)
+    for _ in range(config.num_steps):
+        heard, told = _draw_windows(features, shares, config, rng)
+        loss = nn.functional.cross_entropy(network(heard).flatten(0, 1), told.flatten(0, 1))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    return SemanticEncoder(config, phonemes, network.eval(), sample_rate_hz, frame_length)
+
+
+def _draw_windows(
+    features: Sequence[Float32[Array, "frame feature"]],
+    shares: Sequence[Float32[Array, "frame phoneme"]],
+    config: SemanticConfig,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Windows of songs drawn by their length, their levels moved together by up to 6 dB."""
+    lengths = np.array([song.shape[0] for song in features], dtype=np.float64)
+    length = min(config.window_frames, int(lengths.min()))
+    heard, told = [], []
+    for song in rng.choice(len(features), config.songs_per_step, p=lengths / lengths.sum()):
+        start = int(rng.integers(features[song].shape[0] - length + 1))
+        louder = np.float32(rng.uniform(-1.4, 1.4) / _LEVEL_SCALE)
+        heard.append(features[song][start : start + length] + louder)
+        told.append(shares[song][start : start + length])
+    return torch.from_numpy(np.stack(heard)), torch.from_numpy(np.stack(told))

@@ -1,0 +1,68 @@
+"""A preallocated key-value cache in which every row stands at its own position, and the two ways to write to it."""
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class CacheWriter(Protocol):
+    """Where one layer of a running tower puts its keys and values, and what its queries then attend to."""
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Store new keys and values; return those to attend to, and a mask (none where causality alone decides)."""
+        ...
+
+
+class KVCache:
+    """Keys and values of one tower's layers, [layer, row, head, position, head_width], at fixed addresses."""
+
+    def __init__(
+        self,
+        *,
+        num_layers: int,
+        num_rows: int,
+        num_heads: int,
+        num_positions: int,
+        head_width: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        shape = (num_layers, num_rows, num_heads, num_positions, head_width)
+        self.keys: Float[Tensor, "layer row head position head_width"] = torch.zeros(shape, dtype=dtype, device=device)
+        self.values: Float[Tensor, "layer row head position head_width"] = torch.zeros_like(self.keys)
+
+    def prefill(self, rows: Int[Tensor, " row"]) -> list[CacheWriter]:
+        """Writers that put whole sequences, from position 0, into `rows`."""
+        return [_PrefillWriter(self.keys[layer], self.values[layer], rows) for layer in range(len(self.keys))]
+
+    def step(self, positions: Int[Tensor, " row"]) -> list[CacheWriter]:
+        """Writers that add one position to every row; what lies beyond a row's position is masked."""
+        mask = torch.arange(self.keys.shape[3], device=positions.device) <= positions[:, None]
+        return [
+            _StepWriter(self.keys[layer], self.values[layer], positions, mask[:, None, None])
+            for layer in range(len(self.keys))
+        ]
+
+
+class _PrefillWriter:
+    def __init__(self, keys: Tensor, values: Tensor, rows: Tensor) -> None:
+        self._keys, self._values, self._rows = keys, values, rows
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        length = keys.shape[2]
+        self._keys[self._rows, :, :length] = keys[: len(self._rows)]
+        self._values[self._rows, :, :length] = values[: len(self._rows)]
+        return keys, values, None
+
+
+class _StepWriter:
+    def __init__(self, keys: Tensor, values: Tensor, positions: Tensor, mask: Bool[Tensor, "row 1 1 position"]) -> None:
+        self._keys, self._values, self._positions, self._mask = keys, values, positions, mask
+        self._rows = torch.arange(len(positions), device=positions.device)
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        self._keys[self._rows, :, self._positions] = keys[:, :, 0]
+        self._values[self._rows, :, self._positions] = values[:, :, 0]
+        return self._keys, self._values, self._mask

@@ -1,0 +1,186 @@
+"""LeLM: a language model over mixed codes, and an AR decoder over vocal and accompaniment codes that reads its states.
+
+Attribute names are the released weights' own, so that their state dict loads as it is:
+
+    name in the paper          attribute
+    language model             emb, transformer
+    bridge (MLP)               mlp
+    AR decoder                 layer2_emb, transformer2, linears
+    conditions                 condition_provider
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from levo.model.conditioners import ConditionProvider
+from levo.model.conditions import ConditionTokens
+from levo.model.config import LeLMConfig
+from levo.model.kv_cache import CacheWriter
+from levo.model.packing import PackedLayout, full_layout, packed_layout
+from levo.model.tower import Tower
+from levo.song.tokens import Stream
+
+
+class Streams(StrEnum):
+    """Which streams a forward pass predicts: the language model's alone, or all three."""
+
+    MIXED = "mixed"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeLMOutput:
+    """Float32 logits at the codes' positions, one tensor a predicted stream in the streams' order, and last states.
+
+    The logits at position p are those of the codes at position p + 1.
+    """
+
+    logits: tuple[Float[Tensor, "row position class"], ...]
+    language_states: Float[Tensor, "row packed width"]
+    decoder_states: Float[Tensor, "row packed width"] | None
+    layout: PackedLayout
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeLMCaches:
+    """The cache writers of both towers, one a layer."""
+
+    language_model: list[CacheWriter]
+    decoder: list[CacheWriter]
+
+
+class LanguageModel(nn.Module):
+    """The tower over mixed codes and its head."""
+
+    def __init__(self, config: LeLMConfig) -> None:
+        super().__init__()
+        self.model = Tower(
+            width=config.width,
+            num_heads=config.num_heads,
+            inner_width=config.feed_forward_width,
+            num_layers=config.num_layers,
+            rope_base=config.rope_base,
+            num_positions=config.max_positions,
+        )
+        self.lm_head = nn.Linear(config.width, config.num_classes, bias=False)
+        nn.init.normal_(self.lm_head.weight, std=0.02)
+
+
+class ARDecoder(nn.Module):
+    """The tower over bridged states."""
+
+    def __init__(self, config: LeLMConfig) -> None:
+        super().__init__()
+        self.model = Tower(
+            width=config.width,
+            num_heads=config.num_heads,
+            inner_width=config.feed_forward_width,
+            num_layers=config.num_decoder_layers,
+            rope_base=config.decoder_rope_base,
+            num_positions=config.max_decoder_positions,
+        )
+
+
+class LeLM(nn.Module):
+    """The song model."""
+
+    def __init__(self, config: LeLMConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, num_ids = config.width, config.code_size + 2
+        self.emb = nn.ModuleList([nn.Embedding(num_ids, width)])
+        nn.init.trunc_normal_(self.emb[0].weight, std=width**-0.5, a=-3 * width**-0.5, b=3 * width**-0.5)
+        self.layer2_emb = nn.ModuleDict({"1": nn.Embedding(num_ids, width), "2": nn.Embedding(num_ids, width)})
+        self.transformer = LanguageModel(config)
+        self.mlp = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width))
+        self.transformer2 = ARDecoder(config)
+        self.linears = nn.ModuleList(nn.Linear(width, config.num_classes, bias=False) for _ in range(2))
+        self.condition_provider = ConditionProvider(config)
+
+    def forward(
+        self,
+        sequence: Int[Tensor, "row stream position"],
+        conditions: ConditionTokens,
+        *,
+        streams: Streams = Streams.ALL,
+        freeze_language_model: bool = False,
+    ) -> LeLMOutput:
+        """Logits of interleaved codes under their conditions.
+
+        `freeze_language_model` computes the language model's states without gradient, as stage 2 trains the decoder.
+        """
+        prefix = self.condition_provider(conditions)
+        layout = self.layout(prefix.is_used, sequence.shape[-1])
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze_language_model):
+            mixed = layout.pack(prefix.language_model, self.embed_mixed(sequence))
+            language_states = self.transformer.model(mixed)
+            logits = [self.mixed_logits(layout.codes_of(language_states))]
+        if streams is Streams.MIXED:
+            return LeLMOutput(tuple(logits), language_states, None, layout)
+        tracks = layout.pack(prefix.decoder, self.embed_tracks(sequence))
+        decoder_states = self.transformer2.model(self.bridge(tracks, language_states))
+        logits += self.track_logits(layout.codes_of(decoder_states))
+        return LeLMOutput(tuple(logits), language_states, decoder_states, layout)
+
+    def layout(self, is_used: Tensor, num_codes: int) -> PackedLayout:
+        """How prefix and codes share a sequence, by the config's `prefix_padding`."""
+        if self.config.prefix_padding == "attended":
+            return full_layout(len(is_used), is_used.shape[1], num_codes, is_used.device)
+        return packed_layout(is_used, num_codes)
+
+    def prefill(self, conditions: ConditionTokens, length: int, caches: LeLMCaches) -> Int[Tensor, " row"]:
+        """Run the prefixes alone, padded to `length` positions, into the caches; returns each row's prefix length."""
+        prefix = self.condition_provider(conditions)
+        layout = self.layout(prefix.is_used, 1)
+        mixed = _fitted(layout.pack(prefix.language_model, torch.zeros_like(prefix.language_model[:, :1])), length)
+        tracks = _fitted(layout.pack(prefix.decoder, torch.zeros_like(prefix.decoder[:, :1])), length)
+        language_states = self.transformer.model(mixed, caches=caches.language_model)
+        self.transformer2.model(self.bridge(tracks, language_states), caches=caches.decoder)
+        return layout.prefix_lengths
+
+    def step(
+        self, column: Int[Tensor, "row stream"], positions: Int[Tensor, " row"], caches: LeLMCaches
+    ) -> Float[Tensor, "row stream class"]:
+        """Logits of each row's next column, given this one at `positions` (counted from the prefix's first)."""
+        sequence, places = column[:, :, None], positions[:, None]
+        language_states = self.transformer.model(self.embed_mixed(sequence), places, caches.language_model)
+        bridged = self.bridge(self.embed_tracks(sequence), language_states)
+        decoder_states = self.transformer2.model(bridged, places, caches.decoder)
+        logits = [self.mixed_logits(language_states), *self.track_logits(decoder_states)]
+        return torch.cat(logits, dim=1)
+
+    def embed_mixed(self, sequence: Int[Tensor, "row stream position"]) -> Float[Tensor, "row position width"]:
+        """The language model's input."""
+        return self.emb[0](sequence[:, Stream.MIXED])  # type: ignore[no-any-return]
+
+    def embed_tracks(self, sequence: Int[Tensor, "row stream position"]) -> Float[Tensor, "row position width"]:
+        """The decoder's input: vocal and accompaniment summed."""
+        vocal = self.layer2_emb["1"](sequence[:, Stream.VOCAL])
+        return vocal + self.layer2_emb["2"](sequence[:, Stream.ACCOMPANIMENT])  # type: ignore[no-any-return]
+
+    def bridge(self, tracks: Tensor, language_states: Tensor) -> Float[Tensor, "row packed width"]:
+        """MLP([embeddings ; hidden state]): what the decoder runs on."""
+        return self.mlp(torch.cat([tracks, language_states], dim=-1))  # type: ignore[no-any-return]
+
+    def mixed_logits(self, states: Float[Tensor, "row position width"]) -> Float[Tensor, "row position class"]:
+        """Stream 0's logits of language-model states."""
+        return self.transformer.lm_head(states).float()  # type: ignore[no-any-return]
+
+    def track_logits(self, states: Float[Tensor, "row position width"]) -> list[Float[Tensor, "row position class"]]:
+        """Logits of streams 1 and 2 of decoder states."""
+        return [head(states).float() for head in self.linears]
+
+
+def new_lelm(config: LeLMConfig, seed: int) -> LeLM:
+    """A freshly initialised model; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LeLM(config)
+
+
+def _fitted(x: Float[Tensor, "row position width"], length: int) -> Float[Tensor, "row length width"]:
+    return nn.functional.pad(x[:, :length], (0, 0, 0, max(0, length - x.shape[1])))

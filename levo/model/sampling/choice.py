@@ -1,0 +1,54 @@
+"""From logits to codes: guidance, repetition penalty, bans, and a draw by inverting the cumulative distribution."""
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+
+def guided(
+    logits: Float[Tensor, "row stream class"], null_rows: Int64[Tensor, " row"], guidance: Float[Tensor, " row"]
+) -> Float[Tensor, "row stream class"]:
+    """null + guidance * (conditional - null); a row that is its own null row is left as it is (arXiv 2207.12598)."""
+    null = logits[null_rows]
+    return null + guidance[:, None, None] * (logits - null)
+
+
+def penalised(
+    logits: Float[Tensor, "row stream class"],
+    recent: Int64[Tensor, "row stream column"],
+    penalty: Float[Tensor, " row"],
+    code_size: int,
+) -> Float[Tensor, "row stream class"]:
+    """Divide the logit of every code among the recent ones by the penalty, once, whatever its sign, as released.
+
+    Ids from `code_size` on (the end of song, empty positions) go unpunished.
+    """
+    seen = torch.zeros_like(logits, dtype=torch.bool)
+    seen.scatter_(2, recent.clamp(max=code_size), True)
+    seen[:, :, code_size:] = False
+    return torch.where(seen, logits / penalty[:, None, None], logits)
+
+
+def probabilities(
+    logits: Float[Tensor, "row stream class"], temperature: Float64[Tensor, " row"], top_k: Int64[Tensor, " row"]
+) -> Float64[Tensor, "row stream class"]:
+    """softmax(logits / temperature) over the `top_k` likeliest classes (0: all; equals of the last one stay too)."""
+    scaled = logits.double() / temperature[:, None, None]
+    largest = int(top_k.max())
+    if largest > 0:
+        num_classes = logits.shape[2]
+        best = scaled.topk(min(largest, num_classes), dim=2).values
+        last = (top_k.clamp(1, best.shape[2]) - 1)[:, None, None].expand(-1, logits.shape[1], 1)
+        is_filtered = (top_k > 0) & (top_k < num_classes)
+        below = (scaled < best.gather(2, last)) & is_filtered[:, None, None]
+        scaled = scaled.masked_fill(below, -torch.inf)
+    return scaled.softmax(dim=2)
+
+
+def drawn(
+    distribution: Float64[Tensor, "row stream class"], noise: Float64[Tensor, "row stream"]
+) -> Int64[Tensor, "row stream"]:
+    """The first class at which the cumulative distribution exceeds the noise."""
+    cumulative = distribution.cumsum(dim=2)
+    return (cumulative <= noise[:, :, None] * cumulative[:, :, -1:]).sum(dim=2)
+

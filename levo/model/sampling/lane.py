@@ -1,0 +1,214 @@
+"""A running batch of songs of one length class: a fixed number of rows over one preallocated cache.
+
+Every forward has the lane's own shape, however many rows are taken, because matrix kernels round differently at
+different batch sizes; so a song depends on its request and its lane, never on its neighbours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from levo.model.conditions import ConditionTokens, concatenate_conditions, null_condition_tokens
+from levo.model.config import LeLMConfig
+from levo.model.delay import revert
+from levo.model.kv_cache import KVCache
+from levo.model.lelm import LeLMCaches
+from levo.model.sampling.choice import drawn, guided, penalised, probabilities
+from levo.model.sampling.noise import uniform
+from levo.model.sampling.request import SampledSong, SamplingRequest
+from levo.model.sampling.rows import Rows, clear_row, empty_rows, start_song
+from levo.model.store import LoadedModel
+from levo.song.tokens import TokenGrid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthClass:
+    """The shapes of one lane: rows, the longest song and prefix that they hold, and how many prefixes run at once."""
+
+    num_rows: int
+    max_frames: int
+    max_prefix: int
+    prefill_rows: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("num_rows", "max_frames", "max_prefix", "prefill_rows"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"length class: {name} is {getattr(self, name)}; expected at least 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedRequest:
+    """A request and its condition rows: its own, and the null row where it is guided."""
+
+    request: SamplingRequest
+    tokens: ConditionTokens
+    prefix_length: int
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that the song takes."""
+        return self.tokens.num_rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _RunningSong:
+    encoded: EncodedRequest
+    rows: tuple[int, ...]
+
+
+class Lane:
+    """The batch of one length class, on one model."""
+
+    def __init__(self, loaded: LoadedModel, length_class: LengthClass) -> None:
+        self.loaded = loaded
+        self.length_class = length_class
+        config = loaded.model.config
+        self._device = loaded.model.emb[0].weight.device
+        num_columns = 1 + config.max_delay + length_class.max_frames
+        _check_room(config, length_class, num_columns)
+        num_rows = length_class.num_rows
+        self._rows: Rows = empty_rows(num_rows, num_columns, config, self._device)
+        self._caches = [
+            KVCache(
+                num_layers=num_layers,
+                num_rows=num_rows,
+                num_heads=config.num_heads,
+                num_positions=length_class.max_prefix + num_columns,
+                head_width=config.head_width,
+                dtype=loaded.model.emb[0].weight.dtype,
+                device=self._device,
+            )
+            for num_layers in (config.num_layers, config.num_decoder_layers)
+        ]
+        self._free = list(range(length_class.num_rows))
+        self._songs: dict[int, _RunningSong] = {}
+        self._delays = torch.tensor(config.delays, device=self._device)
+        self._streams = torch.arange(len(config.delays), device=self._device)
+        self._all_rows = torch.arange(num_rows, device=self._device)
+
+    @property
+    def num_free_rows(self) -> int:
+        """Rows that a song could join."""
+        return len(self._free)
+
+    @property
+    def num_songs(self) -> int:
+        """Songs that are running."""
+        return len(self._songs)
+
+    @torch.inference_mode()
+    def admit(self, joining: Sequence[EncodedRequest]) -> None:
+        """Let songs join; together they need at most `prefill_rows` and the free rows."""
+        places: list[int] = []
+        for encoded in joining:
+            rows = tuple(self._free.pop(0) for _ in range(encoded.num_rows))
+            start_song(
+                self._rows, rows[0], rows[-1], encoded.request, encoded.tokens.prompt_codes[0], self.loaded.model.config
+            )
+            self._songs[rows[0]] = _RunningSong(encoded, rows)
+            places.extend(rows)
+        tokens = [encoded.tokens for encoded in joining]
+        unused = self.length_class.prefill_rows - len(places)
+        if unused:
+            tokens.append(null_condition_tokens(unused, self.loaded.model.config))
+        batch = concatenate_conditions(tokens).to(self._device)
+        place = torch.tensor(places, device=self._device)
+        writers = LeLMCaches(*(cache.prefill(place) for cache in self._caches))
+        lengths = self.loaded.model.prefill(batch, self.length_class.max_prefix, writers)
+        self._rows.prefix_lengths[place] = lengths[: len(places)]
+
+    @torch.inference_mode()
+    def step(self) -> list[SampledSong]:
+        """Draw the next column of every song; returns those that are finished."""
+        rows, all_rows = self._rows, self._all_rows
+        positions = rows.prefix_lengths + rows.column
+        writers = LeLMCaches(*(cache.step(positions) for cache in self._caches))
+        logits = self.loaded.model.step(rows.sequence[all_rows, :, rows.column], positions, writers)
+        codes = self._choose(logits)[rows.song_rows]
+        rows.column.add_(self._is_running())
+        rows.sequence[all_rows, :, rows.column] = codes
+        finished = self._is_finished().tolist()
+        return [self._leave(row) for row in list(self._songs) if finished[row]]
+
+    def cancel(self, request_id: str) -> SampledSong | None:
+        """Take a running song out, with the frames that all of its streams have reached."""
+        for row, song in self._songs.items():
+            if song.encoded.request.request_id == request_id:
+                return self._leave(row, interrupted=True)
+        return None
+
+    def _is_running(self) -> Int64[Tensor, " row"]:
+        return (self._rows.max_frames > 0).long()
+
+    def _choose(self, logits: Float[Tensor, "row stream class"]) -> Int64[Tensor, "row stream"]:
+        """The column behind each row's current one; positions without a code are special."""
+        rows, config = self._rows, self.loaded.model.config
+        frames = rows.column[:, None] - self._delays
+        logits = self._restricted(guided(logits, rows.null_rows, rows.guidance), frames)
+        codes = logits.argmax(dim=2)
+        num_drawn = len(self._delays) if bool(rows.samples_tracks.any()) else 1
+        noise = uniform(rows.seeds[:, None], frames[:, :num_drawn], self._streams[:num_drawn])
+        samples = drawn(probabilities(logits[:, :num_drawn], rows.temperature, rows.top_k), noise)
+        codes[:, 0] = samples[:, 0]
+        if num_drawn > 1:
+            codes[:, 1:] = torch.where(rows.samples_tracks[:, None], samples[:, 1:], codes[:, 1:])
+        empty = (frames < 0) | (frames >= rows.max_frames[:, None]) | (frames > rows.end_frames)
+        codes.masked_fill_(empty, config.special_id)
+        ends = codes == config.end_id
+        rows.end_frames.copy_(torch.where(ends, frames, rows.end_frames))
+        return codes
+
+    def _restricted(
+        self, logits: Float[Tensor, "row stream class"], frames: Int64[Tensor, "row stream"]
+    ) -> Float[Tensor, "row stream class"]:
+        """Repetition penalty, the ban on the prompt's codes, and no end of song where none may come."""
+        rows, config = self._rows, self.loaded.model.config
+        window = int(rows.repetition_window.max())
+        if window:
+            back = torch.arange(window, device=self._device)
+            recent = rows.column[:, None] - back
+            outside = (recent < 0) | (back >= rows.repetition_window[:, None])
+            recent_codes = rows.sequence.gather(2, recent.clamp(min=0)[:, None].expand(-1, len(self._delays), -1))
+            recent_codes = recent_codes.masked_fill(outside[:, None], config.special_id)
+            logits = penalised(logits, recent_codes, rows.repetition_penalty, config.code_size)
+        no_end = frames < rows.min_frames[:, None]
+        no_end[:, 1:] |= rows.ends_by_mixed[:, None]
+        logits[:, :, config.end_id].masked_fill_(no_end, -torch.inf)
+        logits[:, 0].masked_fill_(rows.banned, -torch.inf)
+        return logits
+
+    def _is_finished(self) -> Tensor:
+        rows = self._rows
+        last_frame = torch.minimum(rows.end_frames[:, 0], rows.max_frames)
+        by_mixed = rows.column >= self._delays.max() + last_frame
+        by_all = (rows.column >= self._delays.max() + rows.max_frames) | (
+            rows.end_frames < rows.max_frames[:, None]
+        ).all(dim=1)
+        return torch.where(rows.ends_by_mixed, by_mixed, by_all)
+
+    def _leave(self, row: int, *, interrupted: bool = False) -> SampledSong:
+        song = self._songs.pop(row)
+        request, rows, config = song.encoded.request, self._rows, self.loaded.model.config
+        num_frames = min(request.max_frames, max(0, int(rows.column[row]) - config.max_delay))
+        end_frames = rows.end_frames[row, :1] if bool(rows.ends_by_mixed[row]) else rows.end_frames[row]
+        end_frame = int(end_frames.min())
+        codes = revert(rows.sequence[row : row + 1], config.delays)[0, :, : min(num_frames, end_frame)]
+        tokens = TokenGrid(np.ascontiguousarray(codes.cpu().numpy().astype(np.int32)))
+        for place in song.rows:
+            clear_row(rows, place, config)
+        self._free.extend(song.rows)
+        return SampledSong(
+            request.request_id, request.seed, tokens, end_frame <= num_frames, self.loaded.digest, interrupted
+        )
+
+
+def _check_room(config: LeLMConfig, length_class: LengthClass, num_columns: int) -> None:
+    room = min(config.max_positions, config.max_decoder_positions)
+    if length_class.max_prefix + num_columns > room:
+        raise ValueError(f"{length_class} needs {length_class.max_prefix + num_columns} positions; the model has {room}")
+    if config.prefix_padding == "attended" and length_class.max_prefix != config.prefix_length:
+        raise ValueError(f"{length_class}: this model's prefix is always {config.prefix_length} positions long")

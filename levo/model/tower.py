@@ -1,0 +1,142 @@
+"""A causal Llama tower: RMSNorm, rotary attention and SwiGLU blocks, with an optional key-value cache."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from levo.model.kv_cache import CacheWriter
+
+_INITIAL_STD = 0.02
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight, the quotient in float32 (arXiv 1910.07467)."""
+
+    def __init__(self, width: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """The normalised vectors, in the dtype of `x`."""
+        wide = x.float()
+        quotient = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
+        return self.weight * quotient.to(x.dtype)
+
+
+class Rotary(nn.Module):
+    """Rotary position embedding with rotated halves (arXiv 2104.09864); the angles are tabled for all positions."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, head_width: int, base: float, num_positions: int) -> None:
+        super().__init__()
+        with torch.device("cpu"):
+            frequencies = base ** -(torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
+            angles = torch.arange(num_positions, dtype=torch.float32)[:, None] * frequencies
+        self.register_buffer("cos", angles.cos().repeat(1, 2), persistent=False)
+        self.register_buffer("sin", torch.cat([-angles.sin(), angles.sin()], dim=1), persistent=False)
+
+    def forward(
+        self, positions: Int[Tensor, "row position"] | None, length: int, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines, [1 or row, 1, position, head_width]; without positions they count from 0."""
+        if positions is None:
+            return self.cos[None, None, :length].to(dtype), self.sin[None, None, :length].to(dtype)
+        return self.cos[positions][:, None].to(dtype), self.sin[positions][:, None].to(dtype)
+
+
+class Attention(nn.Module):
+    """Causal self-attention of all heads."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=False)
+        self.o_proj = nn.Linear(width, width, bias=False)
+
+    def forward(
+        self, x: Float[Tensor, "row position width"], angles: tuple[Tensor, Tensor], cache: CacheWriter | None
+    ) -> Float[Tensor, "row position width"]:
+        """Attend to all earlier positions, those in the cache among them."""
+        queries = _rotated(self._heads(self.q_proj(x)), angles)
+        keys = _rotated(self._heads(self.k_proj(x)), angles)
+        values = self._heads(self.v_proj(x))
+        mask = None
+        if cache is not None:
+            keys, values, mask = cache.extend(keys, values)
+        attended = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=mask is None
+        )
+        return self.o_proj(attended.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
+
+    def _heads(self, x: Float[Tensor, "row position width"]) -> Float[Tensor, "row head position head_width"]:
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: down(silu(gate x) * up x) (arXiv 2002.05202)."""
+
+    def __init__(self, width: int, inner_width: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, inner_width, bias=False)
+        self.up_proj = nn.Linear(width, inner_width, bias=False)
+        self.down_proj = nn.Linear(inner_width, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """The block's update to each position."""
+        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward, each added to its input."""
+
+    def __init__(self, width: int, num_heads: int, inner_width: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(width)
+        self.self_attn = Attention(width, num_heads)
+        self.post_attention_layernorm = RMSNorm(width)
+        self.mlp = FeedForward(width, inner_width)
+
+    def forward(
+        self, x: Float[Tensor, "row position width"], angles: tuple[Tensor, Tensor], cache: CacheWriter | None
+    ) -> Float[Tensor, "row position width"]:
+        """The next layer's input."""
+        x = x + self.self_attn(self.input_layernorm(x), angles, cache)
+        return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
+
+
+class Tower(nn.Module):
+    """A stack of blocks and a final norm, over vectors that are already embedded."""
+
+    def __init__(
+        self, *, width: int, num_heads: int, inner_width: int, num_layers: int, rope_base: float, num_positions: int
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Block(width, num_heads, inner_width) for _ in range(num_layers))
+        self.norm = RMSNorm(width)
+        self.rotary = Rotary(width // num_heads, rope_base, num_positions)
+        for parameter in self.parameters():
+            if parameter.ndim == 2:
+                nn.init.normal_(parameter, std=_INITIAL_STD)
+
+    def forward(
+        self,
+        x: Float[Tensor, "row position width"],
+        positions: Int[Tensor, "row position"] | None = None,
+        caches: list[CacheWriter] | None = None,
+    ) -> Float[Tensor, "row position width"]:
+        """Normed states of the last layer; `caches` holds one writer a layer."""
+        angles = self.rotary(positions, x.shape[1], x.dtype)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, angles, None if caches is None else caches[index])
+        return self.norm(x)  # type: ignore[no-any-return]
+
+
+def _rotated(x: Float[Tensor, "row head position head_width"], angles: tuple[Tensor, Tensor]) -> Tensor:
+    cos, sin = angles
+    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin

@@ -1,0 +1,42 @@
+"""A phase's learning curve on disk: one line of JSON a logging interval, cut back to the checkpoint on resume."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from levo.training.loop import LoggedStep
+
+JOURNAL_FILE = "metrics.jsonl"
+
+
+def read_journal(path: Path) -> list[LoggedStep]:
+    """All whole lines, in order; none where there is no file."""
+    return list(_lines(path))
+
+
+def cut_journal(path: Path, step: int) -> None:
+    """Drop what a crashed run wrote after the step that training resumes from."""
+    kept = [logged for logged in _lines(path) if logged.step <= step]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_suffix(".partial")
+    staging.write_text("".join(_line(logged) for logged in kept))
+    staging.replace(path)
+
+
+def append_journal(path: Path, logged: LoggedStep) -> None:
+    """Add one interval."""
+    with path.open("a") as file:
+        file.write(_line(logged))
+
+
+def _line(logged: LoggedStep) -> str:
+    return json.dumps(asdict(logged)) + "\n"
+
+
+def _lines(path: Path) -> Iterator[LoggedStep]:
+    if not path.is_file():
+        return
+    for line in path.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield LoggedStep(**json.loads(line))

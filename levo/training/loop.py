@@ -1,0 +1,108 @@
+"""The training loop: batches from a task, steps by an engine, metrics and checkpoints by callback."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from levo.training.engine import Engine
+from levo.training.phases import PhaseConfig
+from levo.training.schedule import Schedule
+
+BatchT = TypeVar("BatchT")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """A micro-batch's part of the batch loss, and its sums of what is measured."""
+
+    loss: Float[Tensor, ""]
+    sums: Float64[Tensor, " measure"]
+
+
+class Task(Protocol[BatchT]):
+    """What is learned: micro-batches by step, their loss, and what the summed measures mean."""
+
+    num_measures: int
+
+    def micro_batches(self, step: int, rank: int, world_size: int, device: torch.device) -> Iterable[BatchT]:
+        """This worker's micro-batches of step `step`: a function of the step alone, so that a resumed run agrees."""
+
+    def share(self, model: nn.Module, batch: BatchT) -> Share:
+        """The loss share of one micro-batch."""
+
+    def metrics(self, sums: Float64[Tensor, " measure"], num_steps: int) -> dict[str, float]:
+        """Metrics from sums over the micro-batches, workers and the steps of one logging interval."""
+
+    def work(self, sums: Float64[Tensor, " measure"]) -> "Work":
+        """Tokens and floating-point operations in those sums."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an interval computed."""
+
+    num_tokens: float
+    operations: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedStep:
+    """Metrics of the interval that ended with optimiser step `step` (from 1)."""
+
+    step: int
+    num_steps: int
+    metrics: dict[str, float]
+    speed: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopCallbacks:
+    """Where a loop's news goes: `on_log` on every worker with equal metrics, `on_checkpoint` on every worker."""
+
+    on_log: Callable[[LoggedStep], None]
+    on_checkpoint: Callable[[int], None]
+
+
+def train(
+    engine: Engine,
+    task: Task[BatchT],
+    phase: PhaseConfig,
+    callbacks: LoopCallbacks,
+    *,
+    start_step: int = 0,
+    peak_operations_per_s: float | None = None,
+) -> None:
+    """Take the phase's steps from `start_step` on; checkpoints fall due after every `checkpoint_every` steps."""
+    schedule = Schedule(phase.learning_rate, phase.num_steps, phase.warmup_steps, phase.min_learning_rate_ratio)
+    engine.model.train()
+    sums, norms, begun = torch.zeros(task.num_measures, dtype=torch.float64), 0.0, time.perf_counter()
+    interval_start = start_step
+    for step in range(start_step + 1, phase.num_steps + 1):
+        for batch in task.micro_batches(step - 1, engine.rank, engine.world_size, engine.device):
+            share = task.share(engine.model, batch)
+            engine.backward(share.loss)
+            sums = sums + share.sums.to(sums.device)
+        rate = schedule.learning_rate(step)
+        norms += engine.step(rate)
+        if step % phase.log_every == 0 or step == phase.num_steps:
+            num_steps = step - interval_start
+            total = engine.sum_over_workers(sums)
+            metrics = task.metrics(total, num_steps) | {"learning_rate": rate, "gradient_norm": norms / num_steps}
+            speed = _speed(task.work(total), num_steps, time.perf_counter() - begun, peak_operations_per_s)
+            callbacks.on_log(LoggedStep(step, phase.num_steps, metrics, speed))
+            sums, norms, begun = torch.zeros_like(sums), 0.0, time.perf_counter()
+            interval_start = step
+        if step % phase.checkpoint_every == 0 and step < phase.num_steps:
+            callbacks.on_checkpoint(step)
+
+
+def _speed(work: Work, num_steps: int, wall_s: float, peak_operations_per_s: float | None) -> dict[str, float]:
+    speed = {"steps_per_s": num_steps / wall_s, "tokens_per_s": work.num_tokens / wall_s}
+    if peak_operations_per_s is not None:
+        speed["mfu"] = work.operations / wall_s / peak_operations_per_s
+    return speed

@@ -1,0 +1,155 @@
+"""Phases from a model folder to a model folder: resumed where one was broken off, skipped where one is done."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from levo.model.store import TOKENIZER_FOLDER, LoadedModel, load_model, model_digest, save_weights
+from levo.training.checkpoints import Checkpoints
+from levo.training.engine import Engine
+from levo.training.freezing import assert_moved, assert_unmoved, freeze_all_but, tensor_digests
+from levo.training.journal import JOURNAL_FILE, append_journal, cut_journal
+from levo.training.loop import LoggedStep, LoopCallbacks, Task, train
+from levo.training.metrics import measured_peak_operations_per_s
+from levo.training.phases import PhaseConfig, Stage
+from levo.training.probe import mixed_logits_digest
+from levo.training.results import (
+    MODEL_FOLDER,
+    MixedLogitsProof,
+    PhaseResult,
+    phase_identity,
+    read_result,
+    write_result,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhaseSetting:
+    """What a phase's task is built from: the initial model, its folder, and a folder for caches that phases share."""
+
+    phase: PhaseConfig
+    initial: LoadedModel
+    init_folder: Path
+    cache: Path
+
+
+class TaskSource(Protocol):
+    """Knows the data of each stage."""
+
+    def data_digest(self, phase: PhaseConfig) -> str:
+        """The digest of the phase's data."""
+
+    def task(self, setting: PhaseSetting, engine: Engine) -> Task[Any]:
+        """The phase's task; every worker calls it before the first step."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRunner:
+    """Runs phases in `storage`, one folder a phase; with several workers that folder is shared by all of them.
+
+    `peak_operations_per_s` is what MFU is held against; None measures it on the worker's device.
+    """
+
+    storage: Path
+    tasks: TaskSource
+    make_engine: Callable[[nn.Module, PhaseConfig], Engine]
+    checkpoints: Callable[[PhaseConfig], Checkpoints]
+    on_log: Callable[[str, LoggedStep], None]
+    device: torch.device
+    peak_operations_per_s: float | None = None
+
+    def run_all(self, phases: list[PhaseConfig]) -> list[PhaseResult]:
+        """Run the phases in turn; one without an initial model goes on from the one before it."""
+        results: list[PhaseResult] = []
+        for phase in phases:
+            init = phase.init_model or (results[-1].model_folder if results else None)
+            if init is None:
+                raise ValueError(f"phase {phase.name} comes first and has no initial model; expected init_model")
+            results.append(self.run(phase, init))
+        return results
+
+    def run(self, phase: PhaseConfig, init: Path) -> PhaseResult:
+        """Train one phase from the model in `init`, or return its result where it is there already."""
+        folder = self.storage / phase.name
+        identity = phase_identity(phase, self.tasks.data_digest(phase), model_digest(init))
+        done = read_result(folder)
+        if done is not None and done.identity == identity:
+            return done
+        begun = time.perf_counter()
+        initial = load_model(init, device=self.device)
+        trained = set(freeze_all_but(initial.model, phase.stage.trained_part))
+        before = tensor_digests(initial.model.state_dict())
+        mixed_before = mixed_logits_digest(initial.model)
+        engine = self.make_engine(initial.model, phase)
+        task = self.tasks.task(PhaseSetting(phase, initial, init, self.storage / "cache"), engine)
+        last = self._train(phase, identity, engine, task)
+        weights = engine.weights()
+        _prove(before, tensor_digests(weights), trained)
+        if engine.rank == 0:
+            save_weights(weights, initial.model.config, init / TOKENIZER_FOLDER, folder / MODEL_FOLDER)
+            result = PhaseResult(
+                name=phase.name,
+                stage=phase.stage,
+                identity=identity,
+                model_folder=folder / MODEL_FOLDER,
+                model_digest=model_digest(folder / MODEL_FOLDER),
+                num_steps=phase.num_steps,
+                wall_s=time.perf_counter() - begun,
+                metrics=last.metrics | last.speed,
+                num_frozen_tensors=len(before) - len(trained),
+                mixed_logits=self._mixed_proof(phase, mixed_before),
+            )
+            write_result(folder, result)
+        wait_for_all(engine)
+        written = read_result(folder)
+        if written is None:
+            raise FileNotFoundError(f"{folder} holds no result on worker {engine.rank}; expected shared storage")
+        return replace(written, skipped=False)
+
+    def _train(self, phase: PhaseConfig, identity: str, engine: Engine, task: Task[Any]) -> LoggedStep:
+        journal = self.storage / phase.name / JOURNAL_FILE
+        checkpoints = self.checkpoints(phase)
+        start_step = checkpoints.load_latest(engine, identity)
+        logged: list[LoggedStep] = []
+
+        def on_log(step: LoggedStep) -> None:
+            logged.append(step)
+            if engine.rank == 0:
+                append_journal(journal, step)
+                self.on_log(phase.name, step)
+
+        if engine.rank == 0:
+            cut_journal(journal, start_step)
+        train(
+            engine,
+            task,
+            phase,
+            LoopCallbacks(on_log, lambda step: checkpoints.save(engine, identity, step)),
+            start_step=start_step,
+            peak_operations_per_s=self.peak_operations_per_s or measured_peak_operations_per_s(self.device),
+        )
+        return logged[-1]
+
+    def _mixed_proof(self, phase: PhaseConfig, before: str) -> MixedLogitsProof | None:
+        if phase.stage is not Stage.EXTEND:
+            return None
+        published = load_model(self.storage / phase.name / MODEL_FOLDER, device=self.device).model
+        proof = MixedLogitsProof(before, mixed_logits_digest(published))
+        if not proof.identical:
+            raise RuntimeError(f"phase {phase.name} changed the mixed stream's logits, which extension must not")
+        return proof
+
+
+def wait_for_all(engine: Engine) -> None:
+    """Return once every worker has come here."""
+    engine.sum_over_workers(torch.zeros(1, dtype=torch.float64, device=engine.device))
+
+
+def _prove(before: dict[str, str], after: dict[str, str], trained: set[str]) -> None:
+    assert_unmoved({name: digest for name, digest in before.items() if name not in trained}, after)
+    assert_moved({name: digest for name, digest in before.items() if name in trained}, after)

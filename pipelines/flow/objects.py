@@ -1,0 +1,82 @@
+"""Bytes kept under their own SHA-256: stems as FLAC, tokens and other arrays as npy."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from levo.song.arrays import Array
+from levo.song.waveform import Waveform
+from pipelines.flow.atomic import write_bytes_atomically
+
+FLAC_SUFFIX = "flac"
+ARRAY_SUFFIX = "npy"
+_FLAC_SUBTYPE = "PCM_24"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReference:
+    """The name of stored bytes: their SHA-256 (hex, as `sha256sum` prints it) and what they are."""
+
+    sha256: str
+    suffix: str
+    num_bytes: int
+
+
+class ObjectError(ValueError):
+    """An object that is not there, or is not what its name says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """A folder of objects; equal bytes are stored once, and an object is there whole or not at all."""
+
+    folder: Path
+
+    def path(self, reference: ObjectReference) -> Path:
+        """Where an object lies."""
+        return self.folder / reference.sha256[:2] / f"{reference.sha256}.{reference.suffix}"
+
+    def put(self, content: bytes, suffix: str) -> ObjectReference:
+        """Store bytes."""
+        reference = ObjectReference(hashlib.sha256(content).hexdigest(), suffix, len(content))
+        path = self.path(reference)
+        if not path.exists():
+            write_bytes_atomically(path, content)
+        return reference
+
+    def get(self, reference: ObjectReference) -> bytes:
+        """An object's bytes; raises ObjectError where they are missing or damaged."""
+        path = self.path(reference)
+        if not path.is_file():
+            raise ObjectError(f"no object {path}; the corpus is incomplete")
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != reference.sha256:
+            raise ObjectError(f"object {path} is damaged: its content has the digest {found[:16]}")
+        return content
+
+    def put_array(self, array: Array) -> ObjectReference:
+        """Store an array as npy."""
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        return self.put(buffer.getvalue(), ARRAY_SUFFIX)
+
+    def get_array(self, reference: ObjectReference) -> Array:
+        """An array as it was stored."""
+        array: Array = np.load(io.BytesIO(self.get(reference)), allow_pickle=False)
+        return array
+
+    def put_waveform(self, waveform: Waveform) -> ObjectReference:
+        """Store sound as 24-bit FLAC; what lies outside [-1, 1) is clipped."""
+        buffer = io.BytesIO()
+        soundfile.write(buffer, waveform.samples.T, waveform.sample_rate_hz, format=FLAC_SUFFIX, subtype=_FLAC_SUBTYPE)
+        return self.put(buffer.getvalue(), FLAC_SUFFIX)
+
+    def get_waveform(self, reference: ObjectReference) -> Waveform:
+        """Sound as it was stored."""
+        samples, sample_rate_hz = soundfile.read(io.BytesIO(self.get(reference)), dtype="float32", always_2d=True)
+        return Waveform(np.ascontiguousarray(samples.T), int(sample_rate_hz))

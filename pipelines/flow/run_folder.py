@@ -1,0 +1,120 @@
+"""A run's folder: it belongs to one configuration, and remembers which steps are done so that a rerun skips them."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from levo.song.digest import digest_json
+
+_RUN_FILE = "run.json"
+_STEP_FOLDER = "steps"
+
+
+class ForeignFolderError(ValueError):
+    """The folder holds another run, or files that no run of ours wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A finished step: what it was made of, what it gave, and what it cost."""
+
+    name: str
+    identity: str
+    result: dict[str, Any]
+    wall_s: float
+    cpu_s: float
+    skipped: bool = False
+
+
+class RunFolder:
+    """Opens (or makes) the folder of one run; `key` names the run and is equal for equal configurations."""
+
+    def __init__(self, folder: Path, config: Any) -> None:
+        self.folder = folder
+        self.key = digest_json(config)
+        self._claim(config)
+
+    def path(self, *parts: str) -> Path:
+        """A path inside the run's folder."""
+        return self.folder.joinpath(*parts)
+
+    def finished(self, name: str, identity: str) -> StepRecord | None:
+        """The record of a step that was done with exactly these inputs, else None."""
+        file = self._step_file(name)
+        if not file.exists():
+            return None
+        record = json.loads(file.read_text())
+        if record["identity"] != identity:
+            return None
+        return StepRecord(**{**record, "skipped": True})
+
+    def run_step(
+        self,
+        name: str,
+        inputs: Any,
+        act: Callable[[], dict[str, Any]],
+        cpu_seconds: Callable[[], float],
+    ) -> StepRecord:
+        """Do a step unless it is done already; its record is written only after `act` returned."""
+        identity = digest_json({"step": name, "inputs": inputs, "run": self.key})
+        done = self.finished(name, identity)
+        if done is not None:
+            return done
+        wall, cpu = time.monotonic(), cpu_seconds()
+        result = act()
+        record = StepRecord(name, identity, result, time.monotonic() - wall, max(0.0, cpu_seconds() - cpu))
+        write_json(self._step_file(name), {key: value for key, value in asdict(record).items() if key != "skipped"})
+        return record
+
+    def _step_file(self, name: str) -> Path:
+        return self.folder / _STEP_FOLDER / f"{name}.json"
+
+    def _claim(self, config: Any) -> None:
+        file = self.folder / _RUN_FILE
+        if file.exists():
+            owner = json.loads(file.read_text())
+            if owner["key"] != self.key:
+                raise ForeignFolderError(
+                    f"{self.folder} belongs to another run (key {owner['key'][:12]}, this one {self.key[:12]}); "
+                    "choose another --out, or remove the folder"
+                )
+            return
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise ForeignFolderError(f"{self.folder} is not empty and holds no {_RUN_FILE}; choose an empty folder")
+        write_json(file, {"key": self.key, "config": json.loads(json.dumps(config, default=_plain))})
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    write_bytes(file, (json.dumps(value, indent=1, default=_plain) + "\n").encode())
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all: beside it first, then renamed."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove what an interrupted step left, so that it starts from nothing."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return asdict(value)
+    return str(value)

@@ -1,0 +1,125 @@
+"""What one closed loop is made of: every size, rate and limit that a recipe may choose."""
+
+from dataclasses import dataclass, field
+
+from levo.model.config import LeLMConfig
+from levo.song.scores import Axis
+from pipelines.rendered.world import WorldConfig
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusConfig:
+    """The rendered corpus, and how much of it the slow annotators see."""
+
+    num_studio: int
+    num_wild: int
+    num_long: int
+    num_separation_sample: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class JudgesConfig:
+    """The songs and steps that the codec and the judges are fitted with; none of these songs is in the corpus."""
+
+    num_codec_songs: int
+    num_recogniser_songs: int
+    recogniser_steps: int
+    num_similarity_songs: int
+    similarity_steps: int
+    num_musicality_songs: int
+    musicality_steps: int
+    num_noise_songs: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhasePlan:
+    """One training phase: its data, its length and its learning rate."""
+
+    name: str
+    stage: str
+    collections: tuple[str, ...]
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    min_ratio: float = 0.1
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """Stages 1 and 2, and how they run."""
+
+    phases: tuple[PhasePlan, ...]
+    num_workers: int
+    threads_per_worker: int
+    zero_stage: int
+    checkpoint_every: int
+    max_failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingConfig:
+    """How songs are drawn."""
+
+    num_rows: int
+    temperature: float
+    top_k: int
+    guidance: float
+    candidates_per_prompt: int
+    samples_per_report_prompt: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptsConfig:
+    """How many prompts each set holds; long ones are reported apart."""
+
+    num_pair: int
+    num_search: int
+    num_report: int
+    num_long_report: int
+    audio_prompt_frames: int
+    audio_prompt_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentConfig:
+    """Pairs and the preference runs."""
+
+    margins: dict[Axis, float]
+    noise_multiple: float
+    pairs_per_prompt: int
+    beta: float
+    learning_rate: dict[Axis, float]
+    mixed_learning_rate: float
+    batch_size: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class MergeConfig:
+    """Which coefficients are tried on the search prompts, and what a merge may lose."""
+
+    coefficients: tuple[tuple[float, float, float], ...]
+    max_similarity_loss: float
+    max_musicality_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """One whole run."""
+
+    recipe: str
+    seed: int
+    world: WorldConfig
+    corpus: CorpusConfig
+    judges: JudgesConfig
+    model: LeLMConfig
+    training: TrainingConfig
+    prompts: PromptsConfig
+    sampling: SamplingConfig
+    alignment: AlignmentConfig
+    merge: MergeConfig
+    code_size: int = 512
+    bootstrap_resamples: int = field(default=10_000)

@@ -1,0 +1,73 @@
+"""Training examples from a labelled corpus: a song's tokens, its conditions, and two seconds of a song like it."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int32
+
+from levo.song.arrays import Array
+from levo.song.description import Description
+from levo.song.digest import digest_bytes
+from levo.training.examples import TrainingExample
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizedSong:
+    """A corpus song as training sees it: tokens and labels, whoever gave them, and nothing of the truth."""
+
+    song_id: str
+    collection: str
+    singer: str
+    lyrics: str | None
+    description: Description
+    codes: Int32[Array, "stream frame"]
+
+
+def training_examples(
+    songs: Sequence[TokenizedSong], collections: Sequence[str], num_prompt_frames: int, seed: int
+) -> list[TrainingExample]:
+    """One example a song of the named collections, in the songs' order.
+
+    The audio prompt is cut from another song with the same singer and the same tags, wherever in it a hash of the
+    song's id and the seed points; where no such song exists there is no prompt.
+    """
+    alike = _alike(songs)
+    return [
+        TrainingExample(
+            example_id=song.song_id,
+            codes=song.codes,
+            lyrics=song.lyrics,
+            description=song.description.text,
+            audio_prompt=_audio_prompt(song, alike, num_prompt_frames, seed),
+        )
+        for song in songs
+        if song.collection in collections
+    ]
+
+
+def _alike(songs: Sequence[TokenizedSong]) -> Mapping[tuple[str, tuple[str, ...]], list[TokenizedSong]]:
+    groups: dict[tuple[str, tuple[str, ...]], list[TokenizedSong]] = defaultdict(list)
+    for song in songs:
+        groups[song.singer, song.description.tags].append(song)
+    return groups
+
+
+def _audio_prompt(
+    song: TokenizedSong,
+    alike: Mapping[tuple[str, tuple[str, ...]], list[TokenizedSong]],
+    num_frames: int,
+    seed: int,
+) -> Int32[Array, "stream frame"] | None:
+    others = [
+        other
+        for other in alike[song.singer, song.description.tags]
+        if other.song_id != song.song_id and other.codes.shape[1] >= num_frames
+    ]
+    if not others:
+        return None
+    rng = np.random.default_rng(int(digest_bytes(song.song_id.encode(), str(seed).encode()), 16))
+    other = others[int(rng.integers(len(others)))]
+    start = int(rng.integers(other.codes.shape[1] - num_frames + 1))
+    return np.ascontiguousarray(other.codes[:, start : start + num_frames])

@@ -1,0 +1,93 @@
+"""The prompts of a run: lyrics and style that no corpus song has, with two seconds of a song of the same style."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from levo.codec.protocol import Codec
+from levo.codec.stems import stems_of
+from levo.song.prompt import PromptSet, SongPrompt, prompt_set_of
+from levo.song.tokens import TokenGrid
+from pipelines.loop.config import PromptsConfig
+from pipelines.rendered.draw import draw_plans, plan_companion
+from pipelines.rendered.plan import SongPlan
+from pipelines.rendered.song import render_song
+from pipelines.rendered.voice import Voice
+
+_FRAMES_OF_GRACE = 24
+_ENCODED_TOGETHER = 32
+_PLANS_PER_DRAW = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunPrompt:
+    """A prompt, the set it belongs to, and the plan that it was taken from (rendered only for the control)."""
+
+    prompt: SongPrompt
+    prompt_set: PromptSet
+    plan: SongPlan
+    is_long: bool
+
+
+def draw_prompts(
+    config: PromptsConfig,
+    seed: int,
+    voice: Voice,
+    codec: Codec,
+    progress: Callable[[int, int], None],
+) -> tuple[RunPrompt, ...]:
+    """Draw plans until every set has its number, each plan's set being decided by its id's hash alone.
+
+    The audio prompt is cut from a companion: another song of the same singer and style, with words of its own.
+    """
+    wanted = {
+        PromptSet.PAIR: config.num_pair,
+        PromptSet.SEARCH: config.num_search,
+        PromptSet.REPORT: config.num_report,
+    }
+    chosen = [(plan, name, False) for plan, name in _fill(wanted, seed, voice, long=False)]
+    wanted_long = {PromptSet.REPORT: config.num_long_report}
+    chosen += [(plan, name, True) for plan, name in _fill(wanted_long, seed, voice, long=True)]
+    prompts: list[RunPrompt] = []
+    for start in range(0, len(chosen), _ENCODED_TOGETHER):
+        block = chosen[start : start + _ENCODED_TOGETHER]
+        companions = [render_song(plan_companion(plan, voice.config), voice) for plan, _, _ in block]
+        grids = codec.encode_batch([stems_of(song) for song in companions])
+        prompts += [
+            _run_prompt(plan, name, is_long, song.song_id, grid, config)
+            for (plan, name, is_long), song, grid in zip(block, companions, grids, strict=True)
+        ]
+        progress(len(prompts), len(chosen))
+    return tuple(prompts)
+
+
+def _run_prompt(
+    plan: SongPlan, name: PromptSet, is_long: bool, companion_id: str, grid: TokenGrid, config: PromptsConfig
+) -> RunPrompt:
+    # The middle of the companion: there both the voice and the band are heard.
+    start = max(0, (grid.num_frames - config.audio_prompt_frames) // 2)
+    prompt = SongPrompt(
+        prompt_id=plan.song_id,
+        lyrics=plan.lyrics,
+        description=plan.description,
+        audio_prompt=grid.window(start, config.audio_prompt_frames),
+        num_frames=plan.num_frames + _FRAMES_OF_GRACE,
+        audio_prompt_id=companion_id,
+    )
+    return RunPrompt(prompt, name, plan, is_long)
+
+
+def _fill(wanted: dict[PromptSet, int], seed: int, voice: Voice, *, long: bool) -> Sequence[tuple[SongPlan, PromptSet]]:
+    shares = {name: float(number) for name, number in wanted.items() if number}
+    left = dict(wanted)
+    chosen: list[tuple[SongPlan, PromptSet]] = []
+    namespace = "prompt-long" if long else "prompt"
+    num_drawn = 0
+    while any(left[name] for name in shares):
+        plans = draw_plans(namespace, num_drawn + _PLANS_PER_DRAW, seed, voice.config, 1.0 if long else 0.0)
+        for plan in plans[num_drawn:]:
+            name = prompt_set_of(plan.song_id, shares)
+            if left[name]:
+                left[name] -= 1
+                chosen.append((plan, name))
+        num_drawn += _PLANS_PER_DRAW
+    return chosen

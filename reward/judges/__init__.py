@@ -1,0 +1,1 @@
+"""Held-out judges by formula: they score songs, and never make a preference pair."""

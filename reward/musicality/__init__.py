@@ -1,0 +1,1 @@
+"""How musical a song is, learned from ranked versions of songs."""

@@ -1,0 +1,106 @@
+"""Phoneme error rate: the edits that turn the asked-for phonemes into the heard ones, per phoneme asked for.
+
+Conventions: rates are fractions and may exceed 1; an empty reference counts as one phoneme long, so that hearing
+nothing is perfect (0) and each phoneme heard is one whole error. Where several cheapest alignments exist, the split
+into substitutions, insertions and deletions follows the one that substitutes as late in the song as possible.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int32
+
+from levo.song.arrays import Array
+from levo.song.scores import Score, missing_score
+
+
+@dataclass(frozen=True, slots=True)
+class PhonemeErrors:
+    """Edits of the cheapest alignment of heard to asked-for phonemes."""
+
+    num_substitutions: int
+    num_insertions: int
+    num_deletions: int
+    num_reference: int
+
+    @property
+    def num_errors(self) -> int:
+        """All edits: the Levenshtein distance."""
+        return self.num_substitutions + self.num_insertions + self.num_deletions
+
+    @property
+    def rate(self) -> float:
+        """Edits per reference phoneme."""
+        return self.num_errors / max(1, self.num_reference)
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusPhonemeErrors:
+    """Errors of several songs: each song's own, and the sums."""
+
+    songs: tuple[PhonemeErrors, ...]
+    pooled: PhonemeErrors
+
+    @property
+    def mean_rate(self) -> float:
+        """The mean of the songs' rates: every song counts the same, however long. NaN without songs."""
+        return float(np.mean([song.rate for song in self.songs])) if self.songs else float("nan")
+
+
+def phoneme_error_rate(reference: Sequence[str], hypothesis: Sequence[str]) -> float:
+    """Edits per reference phoneme between what was asked for and what was heard."""
+    return phoneme_errors(reference, hypothesis).rate
+
+
+def phoneme_error_score(reference: Sequence[str], hypothesis: Sequence[str]) -> Score:
+    """The rate as a score; missing where the lyrics hold no phonemes, since then nothing could be sung wrong."""
+    if not reference:
+        return missing_score("no phonemes in the lyrics")
+    return Score(phoneme_error_rate(reference, hypothesis))
+
+
+def phoneme_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> PhonemeErrors:
+    """Count the edits of one cheapest alignment."""
+    distance = _distances(reference, hypothesis)
+    row, column = len(reference), len(hypothesis)
+    substitutions = insertions = deletions = 0
+    while row or column:
+        cost = distance[row, column]
+        same = bool(row and column and reference[row - 1] == hypothesis[column - 1])
+        if row and column and cost == distance[row - 1, column - 1] + (not same):
+            substitutions += not same
+            row, column = row - 1, column - 1
+        elif row and cost == distance[row - 1, column] + 1:
+            deletions += 1
+            row -= 1
+        else:
+            insertions += 1
+            column -= 1
+    return PhonemeErrors(substitutions, insertions, deletions, len(reference))
+
+
+def corpus_phoneme_errors(songs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> CorpusPhonemeErrors:
+    """Errors of (reference, hypothesis) pairs, song by song and pooled."""
+    each = tuple(phoneme_errors(reference, hypothesis) for reference, hypothesis in songs)
+    pooled = PhonemeErrors(
+        sum(song.num_substitutions for song in each),
+        sum(song.num_insertions for song in each),
+        sum(song.num_deletions for song in each),
+        sum(song.num_reference for song in each),
+    )
+    return CorpusPhonemeErrors(each, pooled)
+
+
+def _distances(reference: Sequence[str], hypothesis: Sequence[str]) -> Int32[Array, "reference+1 hypothesis+1"]:
+    """Levenshtein's table, a row at a time: insertions along a row are a running minimum of cost minus column."""
+    heard = np.array(hypothesis, dtype=object)
+    columns = np.arange(len(hypothesis) + 1, dtype=np.int32)
+    table = np.empty((len(reference) + 1, len(hypothesis) + 1), dtype=np.int32)
+    table[0] = columns
+    for row, phoneme in enumerate(reference, start=1):
+        above = table[row - 1]
+        table[row, 0] = row
+        table[row, 1:] = np.minimum(above[1:] + 1, above[:-1] + (heard != phoneme))
+        table[row] = np.minimum.accumulate(table[row] - columns) + columns
+    return table

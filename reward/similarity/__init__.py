@@ -1,0 +1,1 @@
+"""How well a song fits its description, and how alike two songs sound."""

@@ -1,0 +1,170 @@
+"""One test body for both trackers: what is logged is found again, under the same run, however often it is resumed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from jobs.tracking.events import EventKind
+from jobs.tracking.jsonl_tracker import JsonLinesTracker, read_events
+from jobs.tracking.mlflow_tracker import MlflowTracker, open_tracker, store_uri
+from jobs.tracking.protocol import DatasetReference, ModelReference, RunStatus, Tracker
+
+_KEY = "0123abcd" * 8
+_MODEL = ModelReference("lelm", "file:///models/base", "ab" * 32)
+
+
+@dataclass
+class Recorded:
+    """A run as a tracker's own storage shows it."""
+
+    parameters: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    datasets: list[tuple[str, str]] = field(default_factory=list)
+    artifacts: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    status: str = ""
+
+
+Opener = Callable[[Path], Tracker]
+Reader = Callable[[Path, str], Recorded]
+
+
+def _open_json_lines(folder: Path) -> Tracker:
+    return JsonLinesTracker(folder / "tracking.jsonl")
+
+
+def _open_mlflow(folder: Path) -> Tracker:
+    return open_tracker(folder)
+
+
+def _read_json_lines(folder: Path, step: str) -> Recorded:
+    recorded = Recorded()
+    for event, _ in read_events(folder / "tracking.jsonl"):
+        if event is None or event.step != step:
+            continue
+        content = event.content
+        match event.kind:
+            case EventKind.PARAMETERS:
+                recorded.parameters |= {name: value for name, value in content.items()}
+            case EventKind.METRICS:
+                for name, value in content["values"].items():
+                    recorded.metrics.setdefault(name, []).append((content["at"], value))
+            case EventKind.TAGS:
+                recorded.tags |= content
+            case EventKind.DATASET:
+                recorded.datasets.append((content["name"], content["context"]))
+            case EventKind.ARTIFACT:
+                recorded.artifacts.append(f"{content['folder']}/{Path(content['file']).name}")
+            case EventKind.MODEL:
+                recorded.models.append(content["sha256"])
+            case EventKind.FINISH:
+                recorded.status = content["status"]
+            case EventKind.BEGIN:
+                recorded.status = "RUNNING"
+    return recorded
+
+
+def _read_mlflow(folder: Path, step: str) -> Recorded:
+    client = MlflowClient(store_uri(folder), store_uri(folder))
+    experiment = client.get_experiment_by_name("levo")
+    runs = client.search_runs([experiment.experiment_id], f"tags.`levo.step` = '{step or '(parent)'}'")
+    assert len(runs) == 1, f"{len(runs)} runs of step {step!r}"
+    (run,) = runs
+    metrics = {
+        name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
+        for name in run.data.metrics
+    }
+    datasets = [
+        (entry.dataset.name, next(tag.value for tag in entry.tags if tag.key == "mlflow.data.context"))
+        for entry in run.inputs.dataset_inputs
+    ]
+    listed = client.list_artifacts(run.info.run_id, "report")
+    models = [version.tags["levo.sha256"] for version in client.search_model_versions(f"run_id = '{run.info.run_id}'")]
+    tags = {name: value for name, value in run.data.tags.items() if not name.startswith(("mlflow.", "levo."))}
+    return Recorded(
+        run.data.params, metrics, tags, datasets, [file.path for file in listed], models, str(run.info.status)
+    )
+
+
+_TRACKERS = pytest.mark.parametrize(
+    ("open_it", "read"),
+    [(_open_json_lines, _read_json_lines), (_open_mlflow, _read_mlflow)],
+    ids=["json-lines", "mlflow"],
+)
+
+
+@_TRACKERS
+def test_what_is_logged_is_found_again(tmp_path: Path, open_it: Opener, read: Reader) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("<p>songs</p>")
+    tracker = open_it(tmp_path)
+    parent = tracker.run(_KEY, "demo")
+    parent.log_parameters({"recipe": "demo", "seed": 0, "guidance": 1.5, "resumed": False})
+    parent.log_artifact(report, "report")
+    child = tracker.step(_KEY, "pretrain")
+    child.log_metrics({"loss": 3.5, "accuracy": 0.25}, step=1)
+    child.log_metrics({"loss": 2.5}, step=2)
+    child.log_dataset(DatasetReference("corpus", "cd" * 32, "file:///corpus", 900), "training")
+    child.log_tags({"phase": "language model"})
+    child.log_model(_MODEL, "candidate")
+    child.finish()
+    parent.finish(RunStatus.FAILED)
+    assert tracker.close() == 0
+
+    seen_parent, seen_child = read(tmp_path, ""), read(tmp_path, "pretrain")
+    assert seen_parent.parameters == {"recipe": "demo", "seed": "0", "guidance": "1.5", "resumed": "False"}
+    assert seen_parent.artifacts == ["report/report.html"]
+    assert seen_parent.status == "FAILED"
+    assert seen_child.metrics == {"loss": [(1, 3.5), (2, 2.5)], "accuracy": [(1, 0.25)]}
+    assert seen_child.datasets == [("corpus", "training")]
+    assert seen_child.tags == {"phase": "language model"}
+    assert seen_child.models == [_MODEL.sha256]
+    assert seen_child.status == "FINISHED"
+
+
+@_TRACKERS
+def test_a_resumed_run_continues_the_run_it_began(tmp_path: Path, open_it: Opener, read: Reader) -> None:
+    for attempt in range(3):
+        tracker = open_it(tmp_path)
+        tracker.run(_KEY, "demo").log_metrics({"attempt": attempt}, step=attempt)
+        tracker.step(_KEY, "pretrain").log_metrics({"loss": 3.0 - attempt}, step=attempt)
+        assert tracker.close() == 0
+    assert read(tmp_path, "").metrics == {"attempt": [(0, 0.0), (1, 1.0), (2, 2.0)]}
+    assert read(tmp_path, "pretrain").metrics == {"loss": [(0, 3.0), (1, 2.0), (2, 1.0)]}
+
+
+def test_an_artifact_that_does_not_exist_is_refused_at_once(tmp_path: Path) -> None:
+    run = JsonLinesTracker(tmp_path / "tracking.jsonl").run(_KEY, "demo")
+    with pytest.raises(FileNotFoundError, match=r"gone\.html"):
+        run.log_artifact(tmp_path / "gone.html")
+
+
+def test_a_child_hangs_under_its_parent_and_a_model_is_registered_once(tmp_path: Path) -> None:
+    for _ in range(2):
+        tracker = open_tracker(tmp_path)
+        tracker.step(_KEY, "pretrain").log_model(_MODEL, "champion")
+        assert tracker.close() == 0
+    client = MlflowClient(store_uri(tmp_path), store_uri(tmp_path))
+    runs = client.search_runs([client.get_experiment_by_name("levo").experiment_id])
+    by_step = {run.data.tags["levo.step"]: run for run in runs}
+    assert by_step["pretrain"].data.tags["mlflow.parentRunId"] == by_step["(parent)"].info.run_id
+    (version,) = client.search_model_versions("name = 'lelm'")
+    assert client.get_model_version_by_alias("lelm", "champion").version == version.version
+    assert version.tags["levo.uri"] == _MODEL.uri
+
+
+def test_a_dead_server_stops_nothing_and_gets_its_events_later(tmp_path: Path) -> None:
+    spool = tmp_path / "tracking.jsonl"
+    # Nothing listens on port 9 of the loopback.
+    dead = MlflowTracker("http://127.0.0.1:9", spool, retry_after_s=60)
+    dead.run(_KEY, "demo").log_parameters({"seed": 0})
+    dead.step(_KEY, "pretrain").log_metrics({"loss": 1.5}, step=7)
+    assert dead.close() == 4
+
+    revived = open_tracker(tmp_path)
+    assert revived.close() == 0
+    assert _read_mlflow(tmp_path, "pretrain").metrics == {"loss": [(7, 1.5)]}
