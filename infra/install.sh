@@ -42,11 +42,12 @@ if command -v nvidia-smi > /dev/null && nvidia-smi --list-gpus 2> /dev/null | gr
 # Without CUDA a CPU build is asked for first, from the files that pip is configured to look at; it is gigabytes smaller.
 torch=$(grep '^torch==' constraints.txt)
 if ! $cuda && ! "$venv/bin/python" -c 'import torch' 2> /dev/null; then
-    pip install --quiet --no-index --no-deps "$torch" 2> /dev/null ||
+    pip install -qq --no-index --no-deps "$torch" 2> /dev/null ||
         echo "install: pip's find-links hold no CPU build of $torch; the package index chooses one"
 fi
-pip install --quiet --constraint constraints.txt "$torch"
-pip install --quiet --constraint constraints.txt --editable ".[$extras]"
+echo "install: torch, then the project with [$extras] into $venv; this takes minutes the first time"
+pip install -qq --constraint constraints.txt "$torch"
+pip install -qq --constraint constraints.txt --editable ".[$extras]"
 
 installed=$("$venv/bin/python" -m pip list --format=freeze --disable-pip-version-check)
 if grep -qi '^torchaudio==' <<< "$installed"; then

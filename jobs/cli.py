@@ -78,6 +78,10 @@ def _run(command: Command, arguments: list[str], *, debug: bool) -> int:
         return stop.code if isinstance(stop.code, int) else FAILED if stop.code else SUCCESS
     except KeyboardInterrupt:
         return _complain(f"{command.name} interrupted; the same command goes on where it was", INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output is gone (`| head`): say no more, also at the interpreter's own last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (ValueError, OSError, ModuleNotFoundError) as error:
         if debug:
             raise

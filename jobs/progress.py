@@ -1,4 +1,4 @@
-"""Progress of a run on the terminal: one line a finished step, a bar in between, plain lines where there is no terminal."""
+"""Progress of a run: one line a finished step, a bar in between, and plain lines where there is no terminal."""
 
 import time
 from collections.abc import Callable, Iterator

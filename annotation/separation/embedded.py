@@ -1,12 +1,12 @@
-"""The embedded separator: what does not repeat, lies in the voice's band and is no drum hit is the vocal."""
+"""The embedded separator: what does not repeat and lies on the harmonics of one melody is the vocal."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Complex64, Float32
-from scipy import ndimage
 
+from annotation.separation.melody import MelodyConfig, comb, melody_hz
 from annotation.separation.repetition import RepetitionConfig, repeating_magnitude
 from annotation.spectrum.stft import StftConfig, inverse_stft, stft, stft_config
 from annotation.spectrum.usable import require_usable
@@ -20,23 +20,25 @@ _PCM_STEPS = 1 << 23
 
 @dataclass(frozen=True)
 class EmbeddedSeparator:
-    """REPET-SIM's background, a percussive mask and the voice's band, as one soft mask; no model, no training."""
+    """REPET-SIM's background and a comb along the sung melody, as one soft mask; no model, no training.
 
-    window_s: float = 0.064
+    Above the melody's range of harmonics only the background counts, which lets consonants through.
+    """
+
+    window_s: float = 0.096
     hop_s: float = 0.016
-    lowest_voice_hz: float = 100.0
-    background_gain: float = 1.0
-    percussive_gain: float = 1.0
-    median_frames: int = 17
-    median_bins: int = 17
+    comb_width_hz: float = 20.0
+    between_harmonics: float = 0.3
+    """What the comb leaves of the sound midway between two harmonics."""
     piece_s: float = 30.0
     overlap_s: float = 2.0
     repetition: RepetitionConfig = field(default_factory=RepetitionConfig)
+    melody: MelodyConfig = field(default_factory=MelodyConfig)
 
     @cached_property
     def digest(self) -> str:
         """The method and its parameters."""
-        return digest_json({"separator": "embedded", "version": 1, "config": self})
+        return digest_json({"separator": "embedded", "version": 2, "config": self})
 
     def separate(self, mixture: Waveform) -> Stems:
         """Stems of a mixture of any rate and number of channels; silence gives silent stems.
@@ -75,14 +77,16 @@ class EmbeddedSeparator:
     def _vocal_mask(
         self, spectra: list[Complex64[Array, "frame bin"]], config: StftConfig, rate: int
     ) -> Float32[Array, "frame bin"]:
-        """The vocal's share of each bin's power, one mask for all channels."""
-        magnitude = np.mean([np.abs(spectrum) for spectrum in spectra], axis=0, dtype=np.float32)
-        background = self.background_gain * repeating_magnitude(magnitude, self.repetition)
-        foreground = np.maximum(magnitude - background, 0)
-        harmonic = ndimage.median_filter(foreground, (self.median_frames, 1))
-        percussive = self.percussive_gain * ndimage.median_filter(foreground, (1, self.median_bins))
-        sung = foreground**2
-        mask = sung / np.maximum(sung + background**2, 1e-12)
-        mask *= harmonic**2 / np.maximum(harmonic**2 + percussive**2, 1e-12)
-        mask[:, config.frequencies_hz(rate) < self.lowest_voice_hz] = 0
-        return np.asarray(mask, dtype=np.float32)
+        """The vocal's share of each bin's magnitude, one mask for all channels."""
+        magnitude = np.abs(spectra[0])
+        for spectrum in spectra[1:]:
+            magnitude += np.abs(spectrum)
+        background = repeating_magnitude(magnitude, self.repetition)
+        foreground = magnitude - background
+        mask: Float32[Array, "frame bin"] = foreground / np.maximum(np.hypot(foreground, background), 1e-9)
+        frequencies = config.frequencies_hz(rate)
+        pitch = melody_hz(foreground, float(frequencies[1]), self.melody)
+        teeth = comb(pitch, frequencies, self.comb_width_hz)
+        combed = frequencies < self.melody.highest_harmonic_hz
+        mask[:, combed] *= self.between_harmonics + (1 - self.between_harmonics) * teeth[:, combed]
+        return mask

@@ -36,9 +36,7 @@ class MelodyConfig:
         return np.geomspace(self.lowest_hz, self.highest_hz, count).astype(np.float32)
 
 
-def melody_hz(
-    magnitude: Float32[Array, "frame bin"], bin_hz: float, config: MelodyConfig
-) -> Float32[Array, " frame"]:
+def melody_hz(magnitude: Float32[Array, "frame bin"], bin_hz: float, config: MelodyConfig) -> Float32[Array, " frame"]:
     """One pitch a frame, in frames without a voice too."""
     salience = flattened(magnitude, bin_hz, config) @ harmonic_weights(magnitude.shape[1], bin_hz, config)
     path = best_path(salience / max(float(salience.std()), 1e-9), config.glide_pitches, config.leap_penalty)

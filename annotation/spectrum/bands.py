@@ -20,7 +20,7 @@ def band_levels_db(
     peak = float(bands.max(initial=0.0))
     if peak == 0:
         return np.full(bands.shape, FLOOR_DB, dtype=np.float32)
-    return np.maximum(10 * np.log10(np.maximum(bands / peak, 1e-12)), FLOOR_DB).astype(np.float32)
+    return np.asarray(np.maximum(10 * np.log10(np.maximum(bands / peak, 1e-12)), FLOOR_DB), dtype=np.float32)
 
 
 @lru_cache(maxsize=16)

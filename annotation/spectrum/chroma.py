@@ -23,7 +23,7 @@ def chroma(
     spectrum: Complex64[Array, "frame bin"], config: StftConfig, sample_rate_hz: int
 ) -> Float32[Array, "frame pitch_class"]:
     """Square-rooted magnitude of each pitch class (C is 0) between 55 Hz and 2 kHz; not normalised."""
-    return np.sqrt(np.abs(spectrum)) @ pitch_class_weights(config, sample_rate_hz)  # type: ignore[no-any-return]
+    return np.sqrt(np.abs(spectrum)) @ pitch_class_weights(config, sample_rate_hz)
 
 
 @lru_cache(maxsize=16)

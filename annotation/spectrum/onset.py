@@ -23,15 +23,16 @@ class TempoConfig:
 
     lowest_bpm: float = 60.0
     highest_bpm: float = 220.0
-    centre_bpm: float = 150.0
-    width_octaves: float = 0.6
+    centre_bpm: float = 155.0
+    width_octaves: float = 0.7
     min_confidence: float = 0.1
 
 
 def onset_strength(levels_db: Float32[Array, "frame band"], bands: slice = slice(None)) -> Float32[Array, " frame"]:
     """Rise in level from one frame to the next, averaged over the bands (spectral flux in decibels)."""
     rise = np.diff(levels_db[:, bands], axis=0, prepend=levels_db[:1, bands])
-    return np.maximum(rise, 0).mean(axis=1)  # type: ignore[no-any-return]
+    strength: Float32[Array, " frame"] = np.maximum(rise, 0).mean(axis=1)
+    return strength
 
 
 def tempo_of(strength: Float32[Array, " frame"], hop_s: float, config: TempoConfig) -> Tempo | None:
@@ -73,4 +74,4 @@ def _normed_autocorrelation(signal: Float32[Array, " frame"]) -> Float[Array, " 
     raw = fft.irfft(np.abs(spectrum) ** 2, n=2 * length)[: max(1, 3 * length // 4)]
     overlap = length - np.arange(raw.size)
     scale = raw[0] / length
-    return raw / overlap / scale if scale > 0 else np.zeros(raw.size)  # type: ignore[no-any-return]
+    return raw / overlap / scale if scale > 0 else np.zeros(raw.size)

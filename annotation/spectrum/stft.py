@@ -51,7 +51,7 @@ def stft(samples: Float32[Array, " sample"], config: StftConfig) -> Complex64[Ar
     padded = np.zeros((num_frames - 1) * config.hop_samples + config.window_samples, dtype=np.float32)
     padded[half : half + samples.size] = samples
     frames = sliding_window_view(padded, config.window_samples)[:: config.hop_samples][:num_frames]
-    return fft.rfft(frames * _hann(config.window_samples), axis=1)  # type: ignore[no-any-return]
+    return fft.rfft(frames * _hann(config.window_samples), axis=1)
 
 
 def inverse_stft(

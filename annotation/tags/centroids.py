@@ -21,10 +21,11 @@ class Centroids:
         """How probable each class is, all of them equally common and spread alike."""
         distances = np.square(features @ self.whitening - self.centroids).sum(axis=1)
         odds: Float64[Array, " class"] = np.exp(-0.5 * (distances - distances.min()))
-        return odds / odds.sum()
+        total: Float64[Array, " class"] = odds / odds.sum()
+        return total
 
 
-def fit_centroids(features: Float64[Array, "song feature"], labels: Sequence[str], shrinkage: float = 0.1) -> Centroids:
+def fit_centroids(features: Float64[Array, "song feature"], labels: Sequence[str], shrinkage: float = 0.2) -> Centroids:
     """Means of the classes and their pooled covariance, drawn towards its own diagonal by a share.
 
     R. A. Fisher, 1936; J. H. Friedman: Regularized discriminant analysis, 1989. Raises `ValueError` for a class of

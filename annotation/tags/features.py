@@ -37,17 +37,31 @@ def tag_features(vocal: Float32[Array, " sample"], accompaniment: Float32[Array,
     voice = None if is_silent(vocal) else _voice(vocal)
     if is_silent(accompaniment):
         return TagFeatures(voice, None, None, None, None, None)
-    levels = band_levels_db(stft(accompaniment, _ONSETS), _ONSETS, ANALYSIS_RATE_HZ, _NUM_BANDS)
-    tempo = tempo_of(onset_strength(levels), _ONSETS.hop_samples / ANALYSIS_RATE_HZ, TempoConfig())
-    timbre, key = _timbre(levels), _key(accompaniment)
+    levels = _levels_db(accompaniment)
+    onsets = _standardised_onsets(levels)
+    if voice is not None:
+        onsets += _standardised_onsets(_levels_db(vocal))
+    tempo = tempo_of(onsets, _ONSETS.hop_samples / ANALYSIS_RATE_HZ, TempoConfig())
+    timbre = _timbre(levels)
     return TagFeatures(
         voice=voice,
         tempo=None if tempo is None else _log_tempo(tempo),
         instrument=timbre,
-        mood=np.concatenate([key, timbre]),
-        drums=timbre,
+        mood=np.concatenate([_key(accompaniment), timbre]),
+        drums=_hits(levels),
         tempo_bpm=None if tempo is None else tempo.bpm,
     )
+
+
+def _levels_db(stem: Float32[Array, " sample"]) -> Float32[Array, "frame band"]:
+    return band_levels_db(stft(stem, _ONSETS), _ONSETS, ANALYSIS_RATE_HZ, _NUM_BANDS)
+
+
+def _standardised_onsets(levels: Float32[Array, "frame band"]) -> Float32[Array, " frame"]:
+    """Onset strength in standard deviations, so that each stem counts alike."""
+    strength = onset_strength(levels)
+    standardised: Float32[Array, " frame"] = (strength - strength.mean()) / max(float(strength.std()), 1e-9)
+    return standardised
 
 
 def _voice(vocal: Float32[Array, " sample"]) -> Float64[Array, " feature"] | None:
@@ -68,12 +82,27 @@ def _timbre(levels: Float32[Array, "frame band"]) -> Float64[Array, " feature"]:
 
     Decibels; rises and falls are means over frames of 10 ms.
     """
-    mean = levels.mean(axis=0)
-    groups = levels.reshape(levels.shape[0], _NUM_GROUPS, -1).mean(axis=2)
+    groups = _groups(levels)
     steps = np.diff(groups, axis=0)
-    rise, fall = np.maximum(steps, 0), np.maximum(-steps, 0)
-    parts = (mean - mean.mean(), groups.std(axis=0), rise.mean(axis=0), np.sqrt(np.square(fall).mean(axis=0)))
-    return np.concatenate(parts).astype(np.float64)
+    rise, fall = np.maximum(steps, 0).mean(axis=0), np.sqrt(np.square(np.minimum(steps, 0)).mean(axis=0))
+    return np.concatenate([_shape(levels), groups.std(axis=0), rise, fall]).astype(np.float64)
+
+
+def _hits(levels: Float32[Array, "frame band"]) -> Float64[Array, " feature"]:
+    """The mean spectrum's shape, and in six groups of bands how far peaks stand out and how fast the level can rise."""
+    groups = _groups(levels)
+    middle, peak = np.quantile(groups, (0.5, 0.95), axis=0)
+    fastest = np.quantile(np.diff(groups, axis=0), 0.98, axis=0)
+    return np.concatenate([_shape(levels), peak - middle, fastest]).astype(np.float64)
+
+
+def _groups(levels: Float32[Array, "frame band"]) -> Float32[Array, "frame group"]:
+    return np.asarray(levels.reshape(levels.shape[0], _NUM_GROUPS, -1).mean(axis=2))
+
+
+def _shape(levels: Float32[Array, "frame band"]) -> Float32[Array, " band"]:
+    mean = levels.mean(axis=0)
+    return np.asarray(mean - mean.mean())
 
 
 def _key(accompaniment: Float32[Array, " sample"]) -> Float64[Array, " feature"]:

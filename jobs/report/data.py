@@ -24,7 +24,9 @@ class Series:
 
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.values):
-            raise ValueError(f"series {self.name!r}: {len(self.steps)} steps, {len(self.values)} values; expected as many")
+            raise ValueError(
+                f"series {self.name!r}: {len(self.steps)} steps, {len(self.values)} values; expected as many"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class FunnelStage:
         refused = sum(self.refusals.values())
         if self.num_out + refused != self.num_in:
             raise ValueError(
-                f"stage {self.name!r}: {self.num_in} in, {self.num_out} out and {refused} refused; expected them to add up"
+                f"stage {self.name!r}: {self.num_in} in, {self.num_out} out, {refused} refused; expected them to add up"
             )
 
 
@@ -130,12 +132,16 @@ class FactTable:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """A whole report. `date` is ISO 8601; `machine` says in words where it ran; notes are the limits to print."""
+    """A whole report. `date` is ISO 8601; `machine` says in words where it ran; notes are the limits to print.
+
+    `details` stand below the main table: results on long songs, controls such as shuffled lyrics, chosen coefficients.
+    """
 
     title: str
     date: str
     machine: str
     summary: Summary
+    details: tuple[FactTable, ...]
     curves: tuple[Curve, ...]
     distributions: tuple[Distribution, ...]
     funnels: tuple[Funnel, ...]
@@ -145,6 +151,11 @@ class ReportData:
     prompts: tuple[ListeningPrompt, ...]
     recordings: tuple[Recording, ...]
     notes: tuple[str, ...]
+
+
+def report_folder(run: Path) -> Path:
+    """Where a run keeps its report's records and sounds."""
+    return run / "report"
 
 
 def save_report_data(data: ReportData, folder: Path) -> Path:

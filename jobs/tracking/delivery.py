@@ -13,7 +13,6 @@ from typing import Protocol
 from jobs.tracking.events import TrackingEvent
 from jobs.tracking.jsonl_tracker import read_events
 
-
 _LOGGER = logging.getLogger(__name__)
 
 

@@ -62,7 +62,7 @@ class MlflowSink:
         content = event.content
         match event.kind:
             case EventKind.BEGIN:
-                self._client.update_run(run_id, status="RUNNING", name=content["name"])
+                self._begin(run_id, content["name"])
             case EventKind.PARAMETERS:
                 self._log_parameters(run_id, content)
             case EventKind.METRICS:
@@ -103,6 +103,11 @@ class MlflowSink:
             tags[_PARENT] = self._run_id(replace(event, step=""))
         name = event.step or event.run_key
         return self._client.create_run(self._experiment_id, start_time=event.time_ms, tags=tags, run_name=name)
+
+    def _begin(self, run_id: str, name: str) -> None:
+        """Name the run; one that failed before runs again, one that was finished stays so until it is ended again."""
+        status = self._client.get_run(run_id).info.status
+        self._client.update_run(run_id, status=None if status == "FINISHED" else "RUNNING", name=name)
 
     def _log_parameters(self, run_id: str, content: dict[str, str]) -> None:
         known = self._client.get_run(run_id).data.params

@@ -72,7 +72,10 @@ class Tracker(Protocol):
         """The parent run of a key: begun once, and found again on resume."""
 
     def step(self, run_key: str, step: str) -> TrackedRun:
-        """The child run of a step: begun once under its parent, and found again on resume."""
+        """The child run of a step: begun once under its parent, and found again on resume.
+
+        Asking for a finished run leaves it finished, so that a step that is skipped needs no second end.
+        """
 
     def close(self) -> int:
         """Deliver what can be delivered; returns how many events still wait for their server."""

@@ -12,6 +12,7 @@ from levo.training.loop import LoggedStep
 from levo.training.phase_run import PhaseRunner
 from levo.training.phases import PhaseConfig
 from levo.training.results import PhaseResult
+from levo.training.workers import SingleWorker
 
 
 def run_phases_in_process(
@@ -35,6 +36,7 @@ def run_phases_in_process(
         checkpoints=lambda phase: FolderCheckpoints(storage / phase.name / "checkpoints"),
         on_log=on_log,
         device=torch.device(device),
+        workers=SingleWorker(),
         peak_operations_per_s=peak_operations_per_s,
     )
     return runner.run_all(list(phases))

@@ -7,22 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Int32, Int64
 
 from levo.song.arrays import Array
 from levo.song.digest import digest_bytes
 from levo.training.examples import ExampleStore, TrainingExample, write_examples
-from levo.training.folders import staged_folder
+from levo.training.folders import staged_folder, write_json
+from levo.training.record_files import mapped_table, write_records
 
 _SONGS, _TABLE, _SUMMARY = "songs", "pairs.arrow", "store.json"
-_SCHEMA = pa.schema(
-    {
-        "pair_id": pa.string(),
-        "chosen": pa.int64(),
-        "rejected": pa.int64(),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,29 +45,38 @@ class PairExample:
         return TrainingExample(f"{self.pair_id}/{side}", codes, self.lyrics, self.description, self.audio_prompt, ended)
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One pair, as indices into the store of its songs."""
+
+    pair_id: str
+    chosen: int
+    rejected: int
+
+
 def write_pairs(pairs: Iterable[PairExample], folder: Path) -> "PairStore":
     """Write a store, each distinct song once; the folder appears whole or not at all.
 
     Raises ValueError for a pair of equal songs, FileExistsError where there is a store already.
     """
-    songs: dict[str, tuple[int, TrainingExample]] = {}
-    rows: list[dict[str, object]] = []
+    songs: dict[str, TrainingExample] = {}
+    places: dict[str, int] = {}
+    rows: list[_Row] = []
     for pair in pairs:
-        places = []
-        for song in (pair.chosen_song, pair.rejected_song):
-            places.append(songs.setdefault(song.digest, (len(songs), song))[0])
-        if places[0] == places[1]:
+        chosen, rejected = pair.chosen_song, pair.rejected_song
+        sides = [places.setdefault(song.digest, len(places)) for song in (chosen, rejected)]
+        songs |= {song.digest: song for song in (chosen, rejected) if song.digest not in songs}
+        if sides[0] == sides[1]:
             raise ValueError(f"pair {pair.pair_id} prefers a song to itself; expected two different songs")
-        rows.append({"pair_id": pair.pair_id, "chosen": places[0], "rejected": places[1]})
+        rows.append(_Row(pair.pair_id, *sides))
     if not rows:
         raise ValueError(f"no pairs to write to {folder}; expected at least one")
+    digests = list(songs)
+    digest = digest_bytes(*(f"{digests[row.chosen]}>{digests[row.rejected]}".encode() for row in rows))
     with staged_folder(folder) as staging:
-        store = write_examples((song for _, song in songs.values()), staging / _SONGS)
-        with pa.OSFile(str(staging / _TABLE), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-        sides = [f"{store.digests[int(str(row['chosen']))]}>{store.digests[int(str(row['rejected']))]}" for row in rows]
-        summary = {"num_pairs": len(rows), "digest": digest_bytes(*(side.encode() for side in sides))}
-        (staging / _SUMMARY).write_text(json.dumps(summary, indent=1))
+        write_examples(songs.values(), staging / _SONGS)
+        write_records(staging / _TABLE, rows, _Row)
+        write_json(staging / _SUMMARY, {"num_pairs": len(rows), "digest": digest})
     return PairStore(folder)
 
 
@@ -94,7 +96,7 @@ class PairStore:
         self.folder = folder
         self.digest: str = summary["digest"]
         self.songs = ExampleStore(folder / _SONGS)
-        self._table = pa.ipc.open_file(pa.memory_map(str(folder / _TABLE))).read_all()
+        self._table = mapped_table(folder / _TABLE)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

@@ -4,18 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from levo.song.digest import digest_bytes
-from levo.song.tokens import NUM_STREAMS
-
-_SCHEMA = pa.schema(
-    [
-        ("song_digest", pa.string()),
-        ("log_probabilities", pa.list_(pa.float64(), NUM_STREAMS)),
-        ("num_tokens", pa.list_(pa.int64(), NUM_STREAMS)),
-    ]
-)
+from levo.song.schema import records_of
+from levo.training.record_files import mapped_table, write_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +37,9 @@ class ReferenceStore:
 
     def read(self, model_digest: str) -> dict[str, SongLogProbability]:
         """All songs known under a model, by song digest."""
-        known: dict[str, SongLogProbability] = {}
-        for path in sorted((self._folder / model_digest).glob("*.arrow")):
-            with pa.memory_map(str(path)) as source:
-                for row in pa.ipc.open_file(source).read_all().to_pylist():
-                    record = SongLogProbability(
-                        row["song_digest"], tuple(row["log_probabilities"]), tuple(row["num_tokens"])
-                    )
-                    known[record.song_digest] = record
-        return known
+        paths = sorted((self._folder / model_digest).glob("*.arrow"))
+        parts = [records_of(mapped_table(path), SongLogProbability) for path in paths]
+        return {record.song_digest: record for part in parts for record in part}
 
     def missing(self, model_digest: str, song_digests: Iterable[str]) -> list[str]:
         """The songs not known yet, sorted, each once."""
@@ -67,15 +52,4 @@ class ReferenceStore:
         name = digest_bytes(*(record.song_digest.encode() for record in records))[:24]
         path = self._folder / model_digest / f"{name}.arrow"
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [
-            {
-                "song_digest": record.song_digest,
-                "log_probabilities": list(record.log_probabilities),
-                "num_tokens": list(record.num_tokens),
-            }
-            for record in records
-        ]
-        staging = path.with_suffix(".partial")
-        with pa.OSFile(str(staging), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-        staging.replace(path)
+        write_records(path, records, SongLogProbability)

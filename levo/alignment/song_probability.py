@@ -15,6 +15,7 @@ from levo.training.batches import Prediction, SongBatch, num_tokens_of, padded_c
 from levo.training.encoded import EncodedConditions
 from levo.training.examples import ExampleStore
 from levo.training.losses import sequence_log_probability
+from levo.training.workers import Workers
 
 _PART_SONGS = 512
 
@@ -59,13 +60,12 @@ def fill_reference(
     initial: LoadedModel,
     store: ExampleStore,
     conditions: EncodedConditions,
+    workers: Workers,
     *,
     batch_rows: int = 16,
-    rank: int = 0,
-    world_size: int = 1,
 ) -> int:
     """Compute and file what is missing of `store` under the model; the number of songs this worker computed."""
-    missing = reference.missing(initial.digest, store.digests)[rank::world_size]
+    missing = reference.missing(initial.digest, store.digests)[workers.rank :: workers.world_size]
     place = {digest: index for index, digest in enumerate(store.digests)}
     for start in range(0, len(missing), _PART_SONGS):
         examples = [place[digest] for digest in missing[start : start + _PART_SONGS]]

@@ -6,12 +6,11 @@ from levo.alignment.pairs import PairStore
 from levo.alignment.preference_task import PreferenceTask
 from levo.alignment.reference import ReferenceStore
 from levo.alignment.song_probability import fill_reference
-from levo.training.encoded import encoded_conditions
-from levo.training.engine import Engine
+from levo.training.encoded import EncodedConditions, encoded_conditions
 from levo.training.examples import ExampleStore
 from levo.training.loop import Task
 from levo.training.metrics import step_cost
-from levo.training.phase_run import PhaseSetting, wait_for_all
+from levo.training.phase_run import PhaseSetting
 from levo.training.phases import PhaseConfig, Stage
 from levo.training.supervised import SupervisedTask
 
@@ -23,26 +22,25 @@ class StageTasks:
         """The digest of the songs or pairs."""
         return PairStore(phase.data).digest if phase.stage is Stage.DPO else ExampleStore(phase.data).digest
 
-    def task(self, setting: PhaseSetting, engine: Engine) -> Task[Any]:
+    def task(self, setting: PhaseSetting) -> Task[Any]:
         """The phase's task; for DPO the workers first share out the songs that the reference has not seen."""
         phase, model = setting.phase, setting.initial.model
         shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
         cost = step_cost(shapes, phase.stage)
         if phase.stage is not Stage.DPO:
             store = ExampleStore(phase.data)
-            conditions = encoded_conditions(store, setting.init_folder, setting.cache)
-            return SupervisedTask(phase, store, conditions, model.config, cost)
+            return SupervisedTask(phase, store, _conditions(store, setting), model.config, cost)
         pairs = PairStore(phase.data)
-        conditions = encoded_conditions(pairs.songs, setting.init_folder, setting.cache)
+        conditions = _conditions(pairs.songs, setting)
         reference = ReferenceStore(setting.cache / "reference")
-        fill_reference(
-            reference,
-            setting.initial,
-            pairs.songs,
-            conditions,
-            rank=engine.rank,
-            world_size=engine.world_size,
-        )
-        wait_for_all(engine)
-        known = reference.read(setting.initial.digest)
-        return PreferenceTask(phase, pairs, conditions, known, model.config, cost)
+        fill_reference(reference, setting.initial, pairs.songs, conditions, setting.workers)
+        setting.workers.wait()
+        return PreferenceTask(phase, pairs, conditions, reference.read(setting.initial.digest), model.config, cost)
+
+
+def _conditions(store: ExampleStore, setting: PhaseSetting) -> EncodedConditions:
+    """Encoded by worker 0, read by all."""
+    if setting.workers.rank == 0:
+        encoded_conditions(store, setting.init_folder, setting.cache)
+    setting.workers.wait()
+    return encoded_conditions(store, setting.init_folder, setting.cache)

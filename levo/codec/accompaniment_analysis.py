@@ -1,6 +1,7 @@
 """What an accompanied frame sounds like: energies of a few bands over time, and which semitones fill them."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -109,7 +110,7 @@ def _tonality(power: Float32[Array, "frame bin"], sample_rate_hz: int) -> Float3
     """
     edges = np.round(band_edges_hz(sample_rate_hz) * _LONG_FFT_LENGTH / sample_rate_hz).astype(np.int64)
     tonality = np.empty((power.shape[0], edges.shape[0] - 1), dtype=np.float32)
-    for band, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for band, (low, high) in enumerate(pairwise(edges)):
         bins = power[:, low:high]
         quartile = (high - low) // 4
         noise = np.partition(bins, quartile, axis=1)[:, quartile] / np.log(4 / 3)

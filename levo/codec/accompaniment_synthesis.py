@@ -1,23 +1,25 @@
 """Accompaniment from codes: one oscillator a semitone, and noise shaped by bands."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
-from jaxtyping import Complex64, Float32, Int32
+from jaxtyping import Bool, Complex64, Float32, Int32
 from scipy import fft
 
 from levo.codec.accompaniment_analysis import (
     HOPS_PER_FRAME,
     LOWEST_PITCH,
     NUM_PITCHES,
+    SILENT_LOG_POWER,
     AccompanimentFrames,
     band_edges_hz,
     band_of_pitch,
     pitch_hz,
 )
 from levo.codec.codebook import code_means
-from levo.codec.spectrum import hann_window, overlap_add
+from levo.codec.spectrum import POWER_FLOOR, hann_window, overlap_add
 from levo.song.arrays import Array
 
 _PHASE_SEED = 22
@@ -40,13 +42,21 @@ class AccompanimentTable:
     _noise_gains: Float32[Array, "code hop bin"] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        power = np.exp(self.log_bands)
+        power = np.where(self._silent[:, None, None], np.float32(0), np.exp(self.log_bands))
         tones = power[:, :, band_of_pitch()] * self.shares[:, None, :]
         object.__setattr__(self, "_amplitudes", np.sqrt(2 * tones))
-        tonality = np.zeros((power.shape[0], power.shape[2]), dtype=np.float32)
-        np.add.at(tonality, (slice(None), band_of_pitch()), self.shares)
+        tonality = self.shares @ np.eye(power.shape[2], dtype=np.float32)[band_of_pitch()]
         noise = power * (1 - np.minimum(tonality, 1))[:, None, :]
         object.__setattr__(self, "_noise_gains", _gains(noise, self.sample_rate_hz, 2 * self._hop))
+
+    @property
+    def num_codes(self) -> int:
+        """Codes that it has a sound for."""
+        return int(self.log_bands.shape[0])
+
+    @property
+    def _silent(self) -> Bool[Array, " code"]:
+        return np.asarray(self.log_bands.max(axis=(1, 2)) < SILENT_LOG_POWER)
 
     @property
     def _hop(self) -> int:
@@ -77,8 +87,8 @@ class AccompanimentTable:
 def fit_accompaniment_table(
     frames: AccompanimentFrames, codes: Int32[Array, " frame"], num_codes: int, sample_rate_hz: int, frame_length: int
 ) -> AccompanimentTable:
-    """Each code as the mean of its frames."""
-    log_bands = code_means(frames.log_bands.reshape(codes.shape[0], -1), codes, num_codes)
+    """Each code as the mean of its frames; a code without any is silent."""
+    log_bands = code_means(frames.log_bands.reshape(codes.shape[0], -1), codes, num_codes, math.log(POWER_FLOOR))
     shares = code_means(frames.shares, codes, num_codes)
     shape = (num_codes, *frames.log_bands.shape[1:])
     return AccompanimentTable(log_bands.reshape(shape), shares, sample_rate_hz, frame_length)

@@ -54,12 +54,12 @@ def fit_codebook(
 
 
 def code_means(
-    values: Float32[Array, "frame feature"], codes: Int32[Array, " frame"], num_codes: int
+    values: Float32[Array, "frame feature"], codes: Int32[Array, " frame"], num_codes: int, otherwise: float = 0.0
 ) -> Float32[Array, "code feature"]:
-    """The mean of the frames of each code; zeros where a code has none."""
+    """The mean of the frames of each code, and `otherwise` where a code has none."""
     order = np.argsort(codes, kind="stable")
     present, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
-    means = np.zeros((num_codes, values.shape[1]), dtype=np.float32)
+    means = np.full((num_codes, values.shape[1]), otherwise, dtype=np.float32)
     means[present] = np.add.reduceat(values[order], starts, axis=0) / counts[:, None]
     return means
 
@@ -88,4 +88,5 @@ def _spread_seeds(
         cumulative = np.cumsum(nearest, dtype=np.float64)
         drawn = int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))
         seeds.append(min(drawn, features.shape[0] - 1))
-    return features[np.array(seeds)]
+    drawn_features: Float32[Array, "code feature"] = features[np.array(seeds)]
+    return drawn_features

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from levo.codec.accompaniment_stream import AccompanimentStreamConfig, accompaniment_stream_of
 from levo.codec.config import EmbeddedCodecConfig
@@ -16,7 +16,7 @@ from levo.codec.mixed_stream import MixedStreamConfig, mixed_stream_of
 from levo.codec.semantic import SemanticConfig
 from levo.codec.stems import Stems
 from levo.codec.storage import StoredModel, load_stored, save_stored
-from levo.codec.vocal_stream import VocalStreamConfig, vocal_stream_of
+from levo.codec.vocal_stream import SILENCE, VocalStreamConfig, vocal_stream_of
 from levo.song.arrays import Array
 from levo.song.labelled import LabelledSong
 from levo.song.tokens import Stream, TokenGrid
@@ -62,11 +62,12 @@ class EmbeddedCodec:
     def decode(self, tokens: TokenGrid) -> Stems:
         """Vocal, accompaniment and their sum, `frame_length` samples a frame.
 
-        Raises `ValueError` where there are no frames, or codes outside the codebooks.
+        Raises `ValueError` where there are no frames, or codes outside 0 ... code_size - 1.
         """
         self._check(tokens)
-        vocal = self._streams.vocal.table.synthesise(tokens.codes[Stream.VOCAL])
-        accompaniment = self._streams.accompaniment.table.synthesise(tokens.codes[Stream.ACCOMPANIMENT])
+        voice, band = self._streams.vocal.table, self._streams.accompaniment.table
+        vocal = voice.synthesise(_sounding(tokens.codes[Stream.VOCAL], voice.num_codes))
+        accompaniment = band.synthesise(_sounding(tokens.codes[Stream.ACCOMPANIMENT], band.num_codes))
         parts = (vocal, accompaniment, vocal + accompaniment)
         return Stems(*(mono_waveform(part, self.sample_rate_hz) for part in parts))
 
@@ -77,7 +78,9 @@ class EmbeddedCodec:
     def decode_mixed(self, tokens: TokenGrid) -> Waveform:
         """The song from its mixed stream alone: for each code the mean of what it was fitted on."""
         self._check(tokens)
-        return mono_waveform(self._streams.mixed.synthesise(tokens.codes[Stream.MIXED]), self.sample_rate_hz)
+        mixed = self._streams.mixed
+        codes = _sounding(tokens.codes[Stream.MIXED], mixed.voice.num_codes)
+        return mono_waveform(mixed.synthesise(codes), self.sample_rate_hz)
 
     def save(self, folder: Path) -> None:
         """Write the codec into a folder."""
@@ -100,7 +103,7 @@ class EmbeddedCodec:
     def fit(
         cls, songs: Sequence[LabelledSong], seed: int, config: EmbeddedCodecConfig | None = None
     ) -> "EmbeddedCodec":
-        """Fit on labelled songs; the same songs and seed give the same codec. `ValueError` for fewer than two."""
+        """Fit on labelled songs; the same songs and seed give the same codec. `ValueError` for no songs."""
         config = config or EmbeddedCodecConfig()
         return cls(config, fit_streams(songs, seed, config))
 
@@ -116,12 +119,14 @@ class EmbeddedCodec:
                 f"{tokens.num_frames} frames at {tokens.frame_rate_hz} frames/s; "
                 f"expected at least one at {self.frame_rate_hz}"
             )
-        tables = (self._streams.mixed.voice, self._streams.vocal.table, self._streams.accompaniment.table)
-        for stream, table in zip(Stream, tables, strict=True):
-            low, high = int(tokens.codes[stream].min()), int(tokens.codes[stream].max())
-            num_codes = table.log_bands.shape[0]
-            if low < 0 or high >= num_codes:
-                raise ValueError(f"{stream.name.lower()} codes lie in {low} ... {high}; expected 0 ... {num_codes - 1}")
+        low, high = int(tokens.codes.min()), int(tokens.codes.max())
+        if low < 0 or high >= self.code_size:
+            raise ValueError(f"codes lie in {low} ... {high}; expected 0 ... {self.code_size - 1}")
+
+
+def _sounding(codes: Int32[Array, " frame"], num_codes: int) -> Int32[Array, " frame"]:
+    """A code that its stream does not use is silent: a language model may still draw it."""
+    return np.where(codes < num_codes, codes, SILENCE).astype(np.int32)
 
 
 def _config_of(stored: dict[str, Any]) -> EmbeddedCodecConfig:

@@ -1,4 +1,4 @@
-"""Fitting the embedded codec: the semantic encoder on half of the songs, the codebooks on the frames of all."""
+"""Fitting the embedded codec: analyse the stems, teach the semantic encoder, then fit a codebook for each stream."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,33 +39,21 @@ class FittedStreams:
 
 
 def fit_streams(songs: Sequence[LabelledSong], seed: int, config: EmbeddedCodecConfig) -> FittedStreams:
-    """Fit everything; the same songs and seed give the same streams.
-
-    The semantic encoder learns from the first half only, so that the mixed codebook is fitted on what it hears in
-    songs that are new to it, as it will be used.
-    """
-    if len(songs) < 2:
-        raise ValueError(f"{len(songs)} songs to fit a codec on; expected two or more")
+    """Fit everything; the same songs and seed give the same streams. Raises `ValueError` for no songs."""
+    if not songs:
+        raise ValueError("no songs to fit a codec on; expected at least one")
     rate, length = config.sample_rate_hz, config.frame_length
-    vocals = [analyse_voice(_samples(song.vocal, config), rate, length) for song in songs]
-    bands = [analyse_accompaniment(_samples(song.accompaniment, config), rate, length) for song in songs]
-    vocal_rng, accompaniment_rng, mixed_rng = np.random.default_rng(seed).spawn(3)
-    num_taught = len(songs) // 2
-    encoder = _taught_encoder(songs[:num_taught], seed, config)
-    heard = [encoder.hear(_samples(song.mixture, config)) for song in songs[num_taught:]]
+    voice = joined_voice_frames([analyse_voice(_samples(song.vocal, config), rate, length) for song in songs])
+    accompaniment = joined_accompaniment_frames(
+        [analyse_accompaniment(_samples(song.accompaniment, config), rate, length) for song in songs]
+    )
+    encoder = _taught_encoder(songs, seed, config)
+    heard = joined_heard_frames([encoder.hear(_samples(song.mixture, config)) for song in songs])
+    mixed_rng, vocal_rng, accompaniment_rng = np.random.default_rng(seed).spawn(3)
     return FittedStreams(
-        fit_mixed_stream(
-            joined_heard_frames(heard),
-            joined_voice_frames(vocals[num_taught:]),
-            joined_accompaniment_frames(bands[num_taught:]),
-            encoder,
-            config.mixed,
-            mixed_rng,
-        ),
-        fit_vocal_stream(joined_voice_frames(vocals), config.vocal, rate, length, vocal_rng),
-        fit_accompaniment_stream(
-            joined_accompaniment_frames(bands), config.accompaniment, rate, length, accompaniment_rng
-        ),
+        fit_mixed_stream(heard, voice, accompaniment, encoder, config.mixed, mixed_rng),
+        fit_vocal_stream(voice, config.vocal, rate, length, vocal_rng),
+        fit_accompaniment_stream(accompaniment, config.accompaniment, rate, length, accompaniment_rng),
     )
 
 

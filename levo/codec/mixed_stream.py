@@ -28,7 +28,7 @@ class MixedStreamConfig:
     num_semantic_components: int = 24
     num_acoustic_components: int = 24
     semantic_weight: float = 1.5
-    acoustic_weight: float = 0.5
+    acoustic_weight: float = 0.375
     semantic: SemanticConfig = field(default_factory=SemanticConfig)
 
 
@@ -44,9 +44,7 @@ class MixedStream:
     voice: VoiceTable
     accompaniment: AccompanimentTable
 
-    def encode(
-        self, mixture: Float32[Array, " sample"], silent: Bool[Array, " frame"]
-    ) -> Int32[Array, " frame"]:
+    def encode(self, mixture: Float32[Array, " sample"], silent: Bool[Array, " frame"]) -> Int32[Array, " frame"]:
         """Codes of a mixture that fills whole frames; `silent` where both stems are."""
         features = _features(self.encoder.hear(mixture), self.semantic, self.acoustic, self.config)
         return np.where(silent, SILENCE, self.codebook.assign(features) + 1).astype(np.int32)

@@ -34,7 +34,9 @@ def track_pitch(samples: Float32[Array, " sample"], sample_rate_hz: int, hop: in
         raise ValueError(f"hop is {hop} samples; expected an even number, since pitch is tracked at half the rate")
     halved = signal.sosfilt(_half_band(), samples)[::2].astype(np.float32)
     rate_hz = sample_rate_hz / 2
-    correlation, rms = _correlation(halved, int(_WINDOW_S * rate_hz), hop // 2)
+    windows = _centred_windows(halved, int(_WINDOW_S * rate_hz), hop // 2)
+    rms = np.sqrt(np.square(windows).mean(axis=1))
+    correlation = _normalised_correlation(windows)
     shortest, longest = int(rate_hz / HIGHEST_HZ), int(np.ceil(rate_hz / LOWEST_HZ))
     inner = correlation[:, shortest : longest + 1]
     is_peak = (inner >= correlation[:, shortest - 1 : longest]) & (inner > correlation[:, shortest + 1 : longest + 2])
@@ -51,19 +53,22 @@ def _half_band() -> Float32[Array, "section coefficient"]:
     return sections
 
 
-def _correlation(
-    samples: Float32[Array, " sample"], length: int, hop: int
-) -> tuple[Float32[Array, "hop lag"], Float32[Array, " hop"]]:
-    window = hann_window(length)
-    windows = windows_of(samples, length, hop) * window
-    windows = windows - windows.mean(axis=1, keepdims=True)
+def _centred_windows(samples: Float32[Array, " sample"], length: int, hop: int) -> Float32[Array, "hop sample"]:
+    windows = windows_of(samples, length, hop) * hann_window(length)
+    centred: Float32[Array, "hop sample"] = windows - windows.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _normalised_correlation(windows: Float32[Array, "hop sample"]) -> Float32[Array, "hop lag"]:
+    """Correlation of each window with itself over that of the window's shape, up to three quarters of its length."""
+    length = windows.shape[1]
     fft_length = fft.next_fast_len(2 * length, real=True)
-    correlation = _autocorrelation(windows, fft_length)
-    of_window = _autocorrelation(window[None, :], fft_length)
-    num_lags = int(0.75 * length)
+    num_lags = 3 * length // 4
+    correlation = _autocorrelation(windows, fft_length)[:, :num_lags]
+    of_window = _autocorrelation(hann_window(length)[None, :], fft_length)[:, :num_lags]
     energy = np.maximum(correlation[:, :1], np.float32(1e-12))
-    normalised = correlation[:, :num_lags] / energy * (of_window[:, :1] / of_window[:, :num_lags])
-    return normalised, np.sqrt(energy[:, 0] / np.square(window).sum())
+    normalised: Float32[Array, "hop lag"] = correlation / energy * (of_window[:, :1] / of_window)
+    return normalised
 
 
 def _autocorrelation(rows: Float32[Array, "row sample"], fft_length: int) -> Float32[Array, "row lag"]:

@@ -27,7 +27,7 @@ class SemanticConfig:
     hops_per_frame: int = 4
     width: int = 160
     dilations: tuple[int, ...] = (1, 2, 1)
-    num_steps: int = 600
+    num_steps: int = 700
     songs_per_step: int = 8
     window_frames: int = 72
     learning_rate: float = 3e-3
@@ -102,7 +102,11 @@ def semantic_encoder_of(
     network = SemanticNetwork(config.num_bands * config.hops_per_frame, len(phonemes), config)
     prefix = "semantic."
     network.load_state_dict(
-        {name.removeprefix(prefix): torch.from_numpy(value) for name, value in arrays.items() if name.startswith(prefix)}
+        {
+            name.removeprefix(prefix): torch.from_numpy(value)
+            for name, value in arrays.items()
+            if name.startswith(prefix)
+        }
     )
     return SemanticEncoder(config, phonemes, network.eval(), sample_rate_hz, frame_length)
 
@@ -129,7 +133,7 @@ def phoneme_shares(
         overlap = np.minimum(starts + 1 / frame_rate_hz, item.end_s) - np.maximum(starts, item.start_s)
         shares[:, column] += np.maximum(overlap, 0) * frame_rate_hz
     shares[:, 0] = np.maximum(0, 1 - shares[:, 1:].sum(axis=1))
-    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def train_semantic_encoder(

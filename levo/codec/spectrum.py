@@ -71,7 +71,7 @@ def mel_filters(
     rising = (bins_hz - edges_hz[:-2]) / np.maximum(edges_hz[1:-1] - edges_hz[:-2], bin_hz)
     falling = (edges_hz[2:] - bins_hz) / np.maximum(edges_hz[2:] - edges_hz[1:-1], bin_hz)
     triangles = np.maximum(0, np.minimum(rising, falling))
-    return (triangles / triangles.sum(axis=0)).astype(np.float32)
+    return np.asarray(triangles / triangles.sum(axis=0), dtype=np.float32)
 
 
 def mel_of_hz(frequency_hz: float) -> float:
@@ -83,4 +83,4 @@ def log_mel(
     power: Float32[Array, "hop bin"], filters: Float32[Array, "bin band"], floor: float = POWER_FLOOR
 ) -> Float32[Array, "hop band"]:
     """Natural log of the mean power in each band, not below the floor's."""
-    return np.log(np.maximum(power @ filters, np.float32(floor)))
+    return np.asarray(np.log(np.maximum(power @ filters, np.float32(floor))))

@@ -1,7 +1,6 @@
 """A fitted model on disk: a folder with `config.json` and `arrays.safetensors`, named by the digest of both."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -35,7 +34,12 @@ class StoredModel:
 
 
 def save_stored(model: StoredModel, folder: Path) -> None:
-    """Write the folder in one move, in place of an earlier one of the same name."""
+    """Write the folder in one move, in place of an earlier model of its kind.
+
+    Raises `ValueError`, and leaves the folder alone, where it holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        _check_kind(_content_of(folder, model.kind)["kind"], model.kind, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -44,23 +48,27 @@ def save_stored(model: StoredModel, folder: Path) -> None:
         (draft / _CONFIG).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
         draft.chmod(0o755)
         if folder.exists():
-            _check_kind(json.loads((folder / _CONFIG).read_text())["kind"], model.kind, folder)
             shutil.rmtree(folder)
-        os.replace(draft, folder)
+        draft.replace(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def load_stored(folder: Path, kind: str) -> StoredModel:
     """Read the folder; `ValueError` where it holds another kind of model or was changed after it was written."""
-    if not (folder / _CONFIG).is_file():
-        raise ValueError(f"{folder} holds no {_CONFIG}; expected a saved {kind}")
-    content = json.loads((folder / _CONFIG).read_text())
+    content = _content_of(folder, kind)
     _check_kind(content["kind"], kind, folder)
     model = StoredModel(kind, content["config"], load_file(folder / _ARRAYS))
     if model.digest != content["digest"]:
         raise ValueError(f"{folder} has digest {model.digest[:12]}; its {_CONFIG} says {content['digest'][:12]}")
     return model
+
+
+def _content_of(folder: Path, kind: str) -> dict[str, Any]:
+    if not (folder / _CONFIG).is_file():
+        raise ValueError(f"{folder} holds no {_CONFIG}; expected a saved {kind}")
+    content: dict[str, Any] = json.loads((folder / _CONFIG).read_text())
+    return content
 
 
 def _check_kind(found: str, expected: str, folder: Path) -> None:

@@ -19,9 +19,9 @@ class VocalStreamConfig:
     """Size of the codebook, and what counts in its distance next to the envelope's shape (weight 1, in nepers)."""
 
     num_codes: int = 512
-    level_weight: float = 0.4
-    voicing_weight: float = 1.0
-    pitch_weight: float = 3.0
+    level_weight: float = 0.3
+    voicing_weight: float = 0.7
+    pitch_weight: float = 8.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +75,7 @@ def voice_table_arrays(name: str, table: VoiceTable) -> dict[str, Array]:
         f"{name}.voice.log_bands": table.log_bands,
         f"{name}.voice.voicing": table.voicing,
         f"{name}.voice.f0_hz": table.f0_hz,
+        f"{name}.voice.deviation_octaves": table.deviation_octaves,
     }
 
 
@@ -85,6 +86,7 @@ def voice_table_of(name: str, arrays: Mapping[str, Array], sample_rate_hz: int, 
         arrays[f"{prefix}.log_bands"],
         arrays[f"{prefix}.voicing"],
         arrays[f"{prefix}.f0_hz"],
+        arrays[f"{prefix}.deviation_octaves"],
         sample_rate_hz,
         frame_length,
     )

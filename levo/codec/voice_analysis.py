@@ -86,7 +86,7 @@ def _log_band_means(
     cumulative = np.zeros((power.shape[0], power.shape[1] + 1), dtype=np.float64)
     np.cumsum(power, axis=1, out=cumulative[:, 1:])
     mean = (_between(cumulative, high) - _between(cumulative, low)) / (high - low)
-    return np.log(np.maximum(mean, POWER_FLOOR)).astype(np.float32)
+    return np.asarray(np.log(np.maximum(mean, POWER_FLOOR)), dtype=np.float32)
 
 
 def _between(rows: Array, positions: Array) -> Array:
@@ -99,10 +99,8 @@ def _between(rows: Array, positions: Array) -> Array:
 
 
 def _frame_pitch(f0_hz: Float32[Array, "frame hop"]) -> Float32[Array, " frame"]:
-    """The median of the voiced hops, which one octave error does not move."""
+    """The median of the voiced hops, which one octave error does not move; of an even number the lower of the two."""
     ordered = np.sort(np.where(f0_hz > 0, f0_hz, np.inf), axis=1)
     num_voiced = (f0_hz > 0).sum(axis=1)
-    rows = np.arange(f0_hz.shape[0])
-    middle = (ordered[rows, np.maximum(num_voiced - 1, 0) // 2] + ordered[rows, num_voiced // 2 % HOPS_PER_FRAME]) / 2
-    low = ordered[rows, np.maximum(num_voiced - 1, 0) // 2]
-    return np.where(num_voiced == 0, 0, np.where(num_voiced % 2 == 1, low, middle)).astype(np.float32)
+    middle = ordered[np.arange(f0_hz.shape[0]), np.maximum(num_voiced - 1, 0) // 2]
+    return np.where(num_voiced > 0, middle, 0).astype(np.float32)

@@ -1,5 +1,6 @@
 """Voice from codes: pulses and noise, shaped by each code's minimum-phase envelopes."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,8 +8,16 @@ from jaxtyping import Complex64, Float32, Int32
 from scipy import fft
 
 from levo.codec.codebook import code_means
-from levo.codec.spectrum import hann_window, overlap_add, windows_of
-from levo.codec.voice_analysis import FFT_LENGTH, HOPS_PER_FRAME, NUM_BANDS, VoiceFrames, band_centres_hz
+from levo.codec.spectrum import POWER_FLOOR, hann_window, overlap_add, windows_of
+from levo.codec.steady_pitch import steady_pitch
+from levo.codec.voice_analysis import (
+    FFT_LENGTH,
+    HOPS_PER_FRAME,
+    NUM_BANDS,
+    SILENT_LOG_POWER,
+    VoiceFrames,
+    band_centres_hz,
+)
 from levo.song.arrays import Array
 
 _NOISE_SEED = 20
@@ -23,12 +32,20 @@ class VoiceTable:
     log_bands: Float32[Array, "code hop band"]
     voicing: Float32[Array, "code hop"]
     f0_hz: Float32[Array, " code"]
+    deviation_octaves: Float32[Array, " code"]
     sample_rate_hz: int
     frame_length: int
     _envelopes: Complex64[Array, "code hop bin"] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_envelopes", _minimum_phase(self.log_bands, self.sample_rate_hz))
+        silent = self.log_bands.max(axis=(1, 2)) < SILENT_LOG_POWER
+        envelopes = _minimum_phase(self.log_bands, self.sample_rate_hz)
+        object.__setattr__(self, "_envelopes", np.where(silent[:, None, None], np.complex64(0), envelopes))
+
+    @property
+    def num_codes(self) -> int:
+        """Codes that it has a sound for."""
+        return int(self.log_bands.shape[0])
 
     def synthesise(self, codes: Int32[Array, " frame"]) -> Float32[Array, " sample"]:
         """Samples of whole frames."""
@@ -54,34 +71,37 @@ class VoiceTable:
     def _pitch(self, codes: Int32[Array, " frame"]) -> Float32[Array, " sample"]:
         """Pitch of each sample: straight lines in log frequency between the centres of voiced frames."""
         f0_hz = self.f0_hz[codes]
-        voiced = np.flatnonzero(f0_hz)
-        centres = (voiced + 0.5) * self.frame_length
-        octaves = np.interp(np.arange(codes.shape[0] * self.frame_length), centres, np.log2(f0_hz[voiced]))
-        return np.exp2(octaves).astype(np.float32)
+        is_voiced = f0_hz > 0
+        octaves = steady_pitch(
+            np.log2(np.where(is_voiced, f0_hz, 1)), self.deviation_octaves[codes], is_voiced.astype(np.float32)
+        )
+        centres = (np.flatnonzero(is_voiced) + 0.5) * self.frame_length
+        by_sample = np.interp(np.arange(codes.shape[0] * self.frame_length), centres, octaves[is_voiced])
+        return np.asarray(np.exp2(by_sample), dtype=np.float32)
 
 
 def fit_voice_table(
     frames: VoiceFrames, codes: Int32[Array, " frame"], num_codes: int, sample_rate_hz: int, frame_length: int
 ) -> VoiceTable:
-    """Each code as the mean of its frames; the pitch is the geometric mean of those that have one."""
-    log_bands = code_means(frames.log_bands.reshape(codes.shape[0], -1), codes, num_codes)
+    """Each code as the mean of its frames, silent without any; its pitch is the geometric mean of the voiced ones."""
+    log_bands = code_means(frames.log_bands.reshape(codes.shape[0], -1), codes, num_codes, math.log(POWER_FLOOR))
     voicing = code_means(frames.voicing, codes, num_codes)
     is_voiced = frames.f0_hz > 0
     octaves = np.log2(frames.f0_hz[is_voiced])[:, None].astype(np.float32)
-    pitch = np.exp2(code_means(octaves, codes[is_voiced], num_codes)[:, 0])
+    mean_octaves = code_means(octaves, codes[is_voiced], num_codes)
+    variance = code_means(np.square(octaves - mean_octaves[codes[is_voiced]]), codes[is_voiced], num_codes)
     has_pitch = np.bincount(codes[is_voiced], minlength=num_codes) > 0
     return VoiceTable(
         log_bands.reshape(num_codes, HOPS_PER_FRAME, NUM_BANDS),
         voicing,
-        np.where(has_pitch, pitch, 0).astype(np.float32),
+        np.where(has_pitch, np.exp2(mean_octaves[:, 0]), 0).astype(np.float32),
+        np.sqrt(variance[:, 0]),
         sample_rate_hz,
         frame_length,
     )
 
 
-def _minimum_phase(
-    log_bands: Float32[Array, "code hop band"], sample_rate_hz: int
-) -> Complex64[Array, "code hop bin"]:
+def _minimum_phase(log_bands: Float32[Array, "code hop band"], sample_rate_hz: int) -> Complex64[Array, "code hop bin"]:
     """The causal filter of each envelope, by folding its cepstrum (Oppenheim and Schafer, 1989)."""
     bins_hz = np.arange(FFT_LENGTH // 2 + 1) * sample_rate_hz / FFT_LENGTH
     weights = np.stack([np.interp(bins_hz, band_centres_hz(sample_rate_hz), row) for row in np.eye(NUM_BANDS)])
@@ -112,4 +132,4 @@ def _fractional_pulses() -> Float32[Array, "phase tap"]:
     """Windowed sinc pulses that come 0 ... 1 sample early; tap TAPS / 2 is the sample named."""
     early = (np.arange(_PHASES) + 0.5) / _PHASES
     offsets = np.arange(_TAPS) - _TAPS // 2 + early[:, None]
-    return (np.sinc(offsets) * np.cos(np.pi * offsets / (_TAPS + 2)) ** 2).astype(np.float32)
+    return np.asarray(np.sinc(offsets) * np.cos(np.pi * offsets / (_TAPS + 2)) ** 2, dtype=np.float32)

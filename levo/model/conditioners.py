@@ -1,6 +1,6 @@
 """Conditions as vectors: lyrics with their structure, the audio prompt and the description, in the prefix's order."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,8 +14,7 @@ from levo.song.tokens import NUM_STREAMS, Stream
 _NUM_STRUCTURE_ROWS = 200
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prefix:
+class Prefix(NamedTuple):  # a tuple, so that DeepSpeed's ZeRO-3 hooks see the tensors that a module returns
     """The condition vectors of both towers; `is_used` marks the positions that hold a condition rather than padding."""
 
     language_model: Float[Tensor, "row position width"]
@@ -23,8 +22,7 @@ class Prefix:
     is_used: Bool[Tensor, "row position"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PromptVectors:
+class PromptVectors(NamedTuple):  # a tuple, as above
     """The audio prompt as each tower sees it."""
 
     language_model: Float[Tensor, "row position width"]
@@ -67,7 +65,7 @@ class DescriptionConditioner(nn.Module):
 
 
 class PromptConditioner(nn.Module):
-    """The audio prompt, by tables of its own: the mixed stream for the language model, the others' sum for the decoder."""
+    """The audio prompt by tables of its own: mixed codes for the language model, the others' sum for the decoder."""
 
     def __init__(self, config: LeLMConfig) -> None:
         super().__init__()
@@ -116,9 +114,7 @@ class ConditionProvider(nn.Module):
         )
 
 
-def opened_prompt(
-    codes: Int[Tensor, "row stream frame"], config: LeLMConfig
-) -> Int[Tensor, "row stream position"]:
+def opened_prompt(codes: Int[Tensor, "row stream frame"], config: LeLMConfig) -> Int[Tensor, "row stream position"]:
     """The prompt behind an end-of-song code, cut or padded to its fixed length.
 
     A stream that is absent in its first frame is absent throughout.

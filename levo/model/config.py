@@ -24,8 +24,8 @@ class LeLMConfig:
     """Sizes, token ids and lengths of one LeLM.
 
     `prefix_padding` says what becomes of unused condition positions: the released models attend to their zero vectors
-    ("attended": the prefix always has its full length), new models leave them out ("masked"). `musicality_tags` is the second release's text: musicality tags in descriptions,
-    and full stops that are tokens of their own.
+    ("attended": the prefix always has its full length), new models leave them out ("masked"). `musicality_tags` is
+    the second release's text: musicality tags in descriptions, and full stops that are tokens of their own.
     """
 
     width: int

@@ -1,4 +1,4 @@
-"""The delay pattern: streams 1 and 2 written later than stream 0, so that they are predicted with its future in sight."""
+"""The delay pattern: streams 1 and 2 are written later than stream 0, and so predicted with its future in sight."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,9 +42,7 @@ def interleave(
     return sequence
 
 
-def revert(
-    sequence: Int[Tensor, "row stream position"], delays: Sequence[int]
-) -> Int[Tensor, "row stream frame"]:
+def revert(sequence: Int[Tensor, "row stream position"], delays: Sequence[int]) -> Int[Tensor, "row stream frame"]:
     """The codes that `interleave` wrote."""
     num_frames = sequence.shape[-1] - 1 - max(delays)
     return torch.stack(

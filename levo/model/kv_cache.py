@@ -3,7 +3,7 @@
 from typing import Protocol
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -11,7 +11,7 @@ class CacheWriter(Protocol):
     """Where one layer of a running tower puts its keys and values, and what its queries then attend to."""
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Store new keys and values; return those to attend to, and a mask (none where causality alone decides)."""
+        """Store new keys and values; return those to attend to, and what is added to their scores (none: causal)."""
         ...
 
 
@@ -38,12 +38,11 @@ class KVCache:
         return [_PrefillWriter(self.keys[layer], self.values[layer], rows) for layer in range(len(self.keys))]
 
     def step(self, positions: Int[Tensor, " row"]) -> list[CacheWriter]:
-        """Writers that add one position to every row; what lies beyond a row's position is masked."""
-        mask = torch.arange(self.keys.shape[3], device=positions.device) <= positions[:, None]
-        return [
-            _StepWriter(self.keys[layer], self.values[layer], positions, mask[:, None, None])
-            for layer in range(len(self.keys))
-        ]
+        """Writers that add one position to every row; what lies ahead of a row's position is masked."""
+        is_ahead = torch.arange(self.keys.shape[3], device=positions.device) > positions[:, None]
+        bias = torch.zeros(is_ahead.shape, dtype=self.keys.dtype, device=positions.device)
+        bias = bias.masked_fill(is_ahead, -torch.inf)[:, None, None]
+        return [_StepWriter(self.keys[layer], self.values[layer], positions, bias) for layer in range(len(self.keys))]
 
 
 class _PrefillWriter:
@@ -58,11 +57,13 @@ class _PrefillWriter:
 
 
 class _StepWriter:
-    def __init__(self, keys: Tensor, values: Tensor, positions: Tensor, mask: Bool[Tensor, "row 1 1 position"]) -> None:
-        self._keys, self._values, self._positions, self._mask = keys, values, positions, mask
+    def __init__(
+        self, keys: Tensor, values: Tensor, positions: Tensor, bias: Float[Tensor, "row 1 1 position"]
+    ) -> None:
+        self._keys, self._values, self._positions, self._bias = keys, values, positions, bias
         self._rows = torch.arange(len(positions), device=positions.device)
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         self._keys[self._rows, :, self._positions] = keys[:, :, 0]
         self._values[self._rows, :, self._positions] = values[:, :, 0]
-        return self._keys, self._values, self._mask
+        return self._keys, self._values, self._bias

@@ -11,6 +11,7 @@ Attribute names are the released weights' own, so that their state dict loads as
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -32,8 +33,7 @@ class Streams(StrEnum):
     ALL = "all"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LeLMOutput:
+class LeLMOutput(NamedTuple):  # a tuple, so that DeepSpeed's ZeRO-3 hooks see the tensors in it
     """Float32 logits at the codes' positions, one tensor a predicted stream in the streams' order, and last states.
 
     The logits at position p are those of the codes at position p + 1.
@@ -92,14 +92,25 @@ class LeLM(nn.Module):
         super().__init__()
         self.config = config
         width, num_ids = config.width, config.code_size + 2
-        self.emb = nn.ModuleList([nn.Embedding(num_ids, width)])
-        nn.init.trunc_normal_(self.emb[0].weight, std=width**-0.5, a=-3 * width**-0.5, b=3 * width**-0.5)
+        mixed = nn.Embedding(num_ids, width)
+        nn.init.trunc_normal_(mixed.weight, std=width**-0.5, a=-3 * width**-0.5, b=3 * width**-0.5)
+        self.emb = nn.ModuleList([mixed])
         self.layer2_emb = nn.ModuleDict({"1": nn.Embedding(num_ids, width), "2": nn.Embedding(num_ids, width)})
         self.transformer = LanguageModel(config)
         self.mlp = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width))
         self.transformer2 = ARDecoder(config)
         self.linears = nn.ModuleList(nn.Linear(width, config.num_classes, bias=False) for _ in range(2))
         self.condition_provider = ConditionProvider(config)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.transformer.lm_head.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the weights are stored and computed in."""
+        return self.transformer.lm_head.weight.dtype
 
     def forward(
         self,

@@ -54,4 +54,4 @@ def packed_layout(is_used: Bool[Tensor, "row prefix"], num_codes: int) -> Packed
 
 def _gather(x: Float[Tensor, "row position width"], index: Int[Tensor, "row packed"]) -> Tensor:
     offset = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
-    return x.flatten(0, 1).index_select(0, (index + offset).flatten()).unflatten(0, index.shape)
+    return x.flatten(0, 1).index_select(0, (index + offset).flatten()).reshape(*index.shape, x.shape[2])

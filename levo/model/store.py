@@ -1,7 +1,6 @@
 """A model on disk: config.json, model.safetensors and tokenizer/ in one folder, written whole or not at all."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -121,7 +120,7 @@ def _replace(staging: Path, folder: Path) -> None:
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
     folder.rename(old / folder.name)
     try:
-        os.rename(staging, folder)
+        staging.rename(folder)
     except OSError:
         (old / folder.name).rename(folder)
         raise

@@ -1,4 +1,4 @@
-"""Text to ids: a Qwen2-format tokenizer folder with the structure or musicality tags added, and how to build such a folder."""
+"""Text to ids: a Qwen2-format tokenizer folder with structure or musicality tags added, and how to build one."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -66,16 +66,14 @@ class Attention(nn.Module):
         queries = _rotated(self._heads(self.q_proj(x)), angles)
         keys = _rotated(self._heads(self.k_proj(x)), angles)
         values = self._heads(self.v_proj(x))
-        mask = None
+        bias = None
         if cache is not None:
-            keys, values, mask = cache.extend(keys, values)
-        attended = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=mask is None
-        )
+            keys, values, bias = cache.extend(keys, values)
+        attended = attention(queries, keys, values, bias)
         return self.o_proj(attended.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
 
     def _heads(self, x: Float[Tensor, "row position width"]) -> Float[Tensor, "row head position head_width"]:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -135,6 +133,18 @@ class Tower(nn.Module):
         for index, layer in enumerate(self.layers):
             x = layer(x, angles, None if caches is None else caches[index])
         return self.norm(x)  # type: ignore[no-any-return]
+
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    """softmax(q k / sqrt(head_width) + bias) v per head; causal without a bias.
+
+    A single query a row takes two batched products on CPU: there the fused kernel spends its time on its set-up
+    (96 rows, 4 heads of 32, 249 keys, one thread: 3.0 ms fused, 1.6 ms so).
+    """
+    if bias is None or queries.device.type != "cpu" or queries.shape[2] > 1:
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, is_causal=bias is None)
+    scores = torch.matmul(queries * queries.shape[-1] ** -0.5, keys.transpose(2, 3))
+    return torch.matmul((scores + bias).softmax(dim=-1), values)
 
 
 def _rotated(x: Float[Tensor, "row head position head_width"], angles: tuple[Tensor, Tensor]) -> Tensor:

@@ -48,11 +48,8 @@ def encoded_conditions(store: ExampleStore, model_folder: Path, cache: Path) -> 
     folder = cache / f"{store.digest[:16]}-{_encoding_digest(model_folder / TOKENIZER_FOLDER, config)[:16]}"
     if not folder.is_dir():
         encoder = ConditionEncoder(model_folder / TOKENIZER_FOLDER, config)
-        try:
-            with staged_folder(folder) as staging:
-                _encode(store, encoder, config, staging)
-        except FileExistsError:
-            pass
+        with staged_folder(folder) as staging:
+            _encode(store, encoder, config, staging)
     return EncodedConditions(*(np.load(folder / name, mmap_mode="r") for name in (_LYRICS, _DESCRIPTION, _PROMPTS)))
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from jaxtyping import Float64
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -28,22 +27,11 @@ class Engine(Protocol):
     def device(self) -> torch.device:
         """Where batches go."""
 
-    @property
-    def rank(self) -> int:
-        """This worker's place, from 0."""
-
-    @property
-    def world_size(self) -> int:
-        """Number of workers."""
-
     def backward(self, share: Tensor) -> None:
         """Add the gradient of a share of the loss."""
 
     def step(self, learning_rate: float) -> float:
         """Clip, update, clear; the gradient norm before clipping."""
-
-    def sum_over_workers(self, values: Float64[Tensor, " measure"]) -> Float64[Tensor, " measure"]:
-        """Sums over all workers, the same on each; every worker must call it."""
 
     def save(self, folder: Path) -> None:
         """Write weights and optimiser state; every worker must call it."""
@@ -52,7 +40,10 @@ class Engine(Protocol):
         """Go on from what `save` wrote; every worker must call it."""
 
     def weights(self) -> dict[str, Tensor]:
-        """The float32 weights by name, whole, on the CPU; every worker must call it."""
+        """The float32 weights by name, whole, on the CPU of worker 0, nothing on others; every worker must call it."""
+
+    def close(self) -> None:
+        """Give back what the engine holds; it is not used after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +88,7 @@ class PlainEngine:
         self._options = options
         self._optimizer = build_adamw(model, options)
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._forward = model if autocast is None else _Autocast(model, autocast)
+        self._forward = model if autocast is None else Autocast(model, autocast)
 
     @property
     def model(self) -> nn.Module:
@@ -108,16 +99,6 @@ class PlainEngine:
     def device(self) -> torch.device:
         """The device of the weights."""
         return self._trained[0].device
-
-    @property
-    def rank(self) -> int:
-        """Always 0."""
-        return 0
-
-    @property
-    def world_size(self) -> int:
-        """Always 1."""
-        return 1
 
     def backward(self, share: Tensor) -> None:
         """Add the gradient of a share of the loss."""
@@ -131,10 +112,6 @@ class PlainEngine:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return float(norm)
-
-    def sum_over_workers(self, values: Float64[Tensor, " measure"]) -> Float64[Tensor, " measure"]:
-        """The values themselves."""
-        return values
 
     def save(self, folder: Path) -> None:
         """Write weights and optimiser state as safetensors."""
@@ -155,18 +132,25 @@ class PlainEngine:
             {"state": entries, "param_groups": self._optimizer.state_dict()["param_groups"]}
         )
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
     def weights(self) -> dict[str, Tensor]:
         """The float32 weights by name, on the CPU."""
         return {name: value.detach().cpu().contiguous() for name, value in self._model.state_dict().items()}
 
 
-class _Autocast(nn.Module):
+class Autocast(nn.Module):
+    """A model whose products run in a narrower type, while its weights and gradients stay as they are."""
+
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        """Wrap `model`; `dtype` is what autocast computes in."""
         super().__init__()
         self.wrapped = model
         self.dtype = dtype
 
     def forward(self, *inputs: object, **options: object) -> object:
+        """The model's own output."""
         device = next(self.wrapped.parameters()).device
         with torch.autocast(device.type, dtype=self.dtype):
             return self.wrapped(*inputs, **options)

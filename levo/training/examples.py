@@ -7,28 +7,16 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from jaxtyping import Int32, Int64
 
 from levo.song.arrays import Array
 from levo.song.digest import canonical_json, digest_arrays, digest_bytes
+from levo.song.schema import records_of
 from levo.song.tokens import NUM_STREAMS
-from levo.training.folders import staged_folder
+from levo.training.folders import staged_folder, write_json
+from levo.training.record_files import mapped_table, write_records
 
 _CODES, _PROMPTS, _TABLE, _SUMMARY = "codes.npy", "audio_prompts.npy", "examples.arrow", "store.json"
-_SCHEMA = pa.schema(
-    {
-        "example_id": pa.string(),
-        "digest": pa.string(),
-        "lyrics": pa.string(),
-        "description": pa.string(),
-        "ended": pa.bool_(),
-        "start_frame": pa.int64(),
-        "num_frames": pa.int32(),
-        "prompt_start_frame": pa.int64(),
-        "num_prompt_frames": pa.int32(),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,45 +49,58 @@ class TrainingExample:
         return digest_bytes(texts.encode(), digest_arrays(array.astype(np.int32) for array in arrays).encode())
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One example's texts, and where its codes and its prompt's lie in the two arrays."""
+
+    example_id: str
+    digest: str
+    lyrics: str | None
+    description: str | None
+    ended: bool
+    start_frame: int
+    num_frames: int
+    prompt_start_frame: int
+    num_prompt_frames: int
+
+
 def write_examples(examples: Iterable[TrainingExample], folder: Path) -> "ExampleStore":
     """Write a store; the folder appears whole or not at all. Raises FileExistsError where there is one already."""
     songs = list(examples)
     if not songs:
         raise ValueError(f"no examples to write to {folder}; expected at least one")
-    digests = [song.digest for song in songs]
-    starts = _starts([song.codes.shape[1] for song in songs])
-    prompt_lengths = [0 if song.audio_prompt is None else song.audio_prompt.shape[1] for song in songs]
-    prompt_starts = _starts(prompt_lengths)
-    rows = [
-        {
-            "example_id": song.example_id,
-            "digest": digest,
-            "lyrics": song.lyrics,
-            "description": song.description,
-            "ended": song.ended,
-            "start_frame": start,
-            "num_frames": song.codes.shape[1],
-            "prompt_start_frame": prompt_start,
-            "num_prompt_frames": prompt_length,
-        }
-        for song, digest, start, prompt_start, prompt_length in zip(
-            songs, digests, starts, prompt_starts, prompt_lengths, strict=True
-        )
-    ]
+    rows = _rows(songs)
     empty = np.zeros((NUM_STREAMS, 0), np.int32)
     prompts = [song.audio_prompt for song in songs if song.audio_prompt is not None]
     with staged_folder(folder) as staging:
         np.save(staging / _CODES, np.concatenate([song.codes for song in songs], axis=1).astype(np.int32))
         np.save(staging / _PROMPTS, np.concatenate([empty, *prompts], axis=1).astype(np.int32))
-        with pa.OSFile(str(staging / _TABLE), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            writer.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA))
-        summary = {"num_examples": len(songs), "digest": digest_bytes(*(digest.encode() for digest in digests))}
-        (staging / _SUMMARY).write_text(json.dumps(summary, indent=1))
+        write_records(staging / _TABLE, rows, _Row)
+        digest = digest_bytes(*(row.digest.encode() for row in rows))
+        write_json(staging / _SUMMARY, {"num_examples": len(songs), "digest": digest})
     return ExampleStore(folder)
 
 
-def _starts(lengths: list[int]) -> list[int]:
-    return [0, *np.cumsum(lengths).tolist()][:-1]
+def _rows(songs: list[TrainingExample]) -> list[_Row]:
+    rows, start, prompt_start = [], 0, 0
+    for song in songs:
+        num_frames = song.codes.shape[1]
+        num_prompt_frames = 0 if song.audio_prompt is None else song.audio_prompt.shape[1]
+        rows.append(
+            _Row(
+                example_id=song.example_id,
+                digest=song.digest,
+                lyrics=song.lyrics,
+                description=song.description,
+                ended=song.ended,
+                start_frame=start,
+                num_frames=num_frames,
+                prompt_start_frame=prompt_start,
+                num_prompt_frames=num_prompt_frames,
+            )
+        )
+        start, prompt_start = start + num_frames, prompt_start + num_prompt_frames
+    return rows
 
 
 class ExampleStore:
@@ -115,7 +116,7 @@ class ExampleStore:
         self._num_examples: int = summary["num_examples"]
         self._codes = np.load(folder / _CODES, mmap_mode="r")
         self._prompts = np.load(folder / _PROMPTS, mmap_mode="r")
-        self._table = pa.ipc.open_file(pa.memory_map(str(folder / _TABLE))).read_all()
+        self._table = mapped_table(folder / _TABLE)
 
     def __len__(self) -> int:
         return self._num_examples
@@ -133,16 +134,15 @@ class ExampleStore:
     def __getitem__(self, index: int) -> TrainingExample:
         if not 0 <= index < len(self):
             raise IndexError(f"example {index} of {len(self)} in {self.folder}")
-        row = self._table.slice(index, 1).to_pylist()[0]
-        prompt_end = row["prompt_start_frame"] + row["num_prompt_frames"]
-        prompt = np.array(self._prompts[:, row["prompt_start_frame"] : prompt_end])
+        row = records_of(self._table.slice(index, 1), _Row)[0]
+        prompt = self._prompts[:, row.prompt_start_frame : row.prompt_start_frame + row.num_prompt_frames]
         return TrainingExample(
-            example_id=row["example_id"],
+            example_id=row.example_id,
             codes=self.codes(index),
-            lyrics=row["lyrics"],
-            description=row["description"],
-            audio_prompt=prompt if row["num_prompt_frames"] else None,
-            ended=row["ended"],
+            lyrics=row.lyrics,
+            description=row.description,
+            audio_prompt=np.array(prompt) if row.num_prompt_frames else None,
+            ended=row.ended,
         )
 
     def codes(self, index: int) -> Int32[Array, "stream frame"]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from levo.training.engine import Engine
 from levo.training.phases import PhaseConfig
 from levo.training.schedule import Schedule
+from levo.training.workers import Workers
 
 BatchT = TypeVar("BatchT")
 
@@ -70,6 +71,7 @@ class LoopCallbacks:
 
 def train(
     engine: Engine,
+    workers: Workers,
     task: Task[BatchT],
     phase: PhaseConfig,
     callbacks: LoopCallbacks,
@@ -83,7 +85,7 @@ def train(
     sums, norms, begun = torch.zeros(task.num_measures, dtype=torch.float64), 0.0, time.perf_counter()
     interval_start = start_step
     for step in range(start_step + 1, phase.num_steps + 1):
-        for batch in task.micro_batches(step - 1, engine.rank, engine.world_size, engine.device):
+        for batch in task.micro_batches(step - 1, workers.rank, workers.world_size, engine.device):
             share = task.share(engine.model, batch)
             engine.backward(share.loss)
             sums = sums + share.sums.to(sums.device)
@@ -91,7 +93,7 @@ def train(
         norms += engine.step(rate)
         if step % phase.log_every == 0 or step == phase.num_steps:
             num_steps = step - interval_start
-            total = engine.sum_over_workers(sums)
+            total = workers.sum(sums)
             metrics = task.metrics(total, num_steps) | {"learning_rate": rate, "gradient_norm": norms / num_steps}
             speed = _speed(task.work(total), num_steps, time.perf_counter() - begun, peak_operations_per_s)
             callbacks.on_log(LoggedStep(step, phase.num_steps, metrics, speed))

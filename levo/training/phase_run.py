@@ -26,16 +26,18 @@ from levo.training.results import (
     read_result,
     write_result,
 )
+from levo.training.workers import Workers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhaseSetting:
-    """What a phase's task is built from: the initial model, its folder, and a folder for caches that phases share."""
+    """What a phase's task is built from; `cache` is a folder that phases share."""
 
     phase: PhaseConfig
     initial: LoadedModel
     init_folder: Path
     cache: Path
+    workers: Workers
 
 
 class TaskSource(Protocol):
@@ -44,8 +46,8 @@ class TaskSource(Protocol):
     def data_digest(self, phase: PhaseConfig) -> str:
         """The digest of the phase's data."""
 
-    def task(self, setting: PhaseSetting, engine: Engine) -> Task[Any]:
-        """The phase's task; every worker calls it before the first step."""
+    def task(self, setting: PhaseSetting) -> Task[Any]:
+        """The phase's task; every worker calls it, before an engine takes the model over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class PhaseRunner:
     checkpoints: Callable[[PhaseConfig], Checkpoints]
     on_log: Callable[[str, LoggedStep], None]
     device: torch.device
+    workers: Workers
     peak_operations_per_s: float | None = None
 
     def run_all(self, phases: list[PhaseConfig]) -> list[PhaseResult]:
@@ -85,12 +88,13 @@ class PhaseRunner:
         trained = set(freeze_all_but(initial.model, phase.stage.trained_part))
         before = tensor_digests(initial.model.state_dict())
         mixed_before = mixed_logits_digest(initial.model)
+        task = self.tasks.task(PhaseSetting(phase, initial, init, self.storage / "cache", self.workers))
         engine = self.make_engine(initial.model, phase)
-        task = self.tasks.task(PhaseSetting(phase, initial, init, self.storage / "cache"), engine)
         last = self._train(phase, identity, engine, task)
         weights = engine.weights()
-        _prove(before, tensor_digests(weights), trained)
-        if engine.rank == 0:
+        engine.close()
+        if self.workers.rank == 0:
+            _prove(before, tensor_digests(weights), trained)
             save_weights(weights, initial.model.config, init / TOKENIZER_FOLDER, folder / MODEL_FOLDER)
             result = PhaseResult(
                 name=phase.name,
@@ -105,10 +109,10 @@ class PhaseRunner:
                 mixed_logits=self._mixed_proof(phase, mixed_before),
             )
             write_result(folder, result)
-        wait_for_all(engine)
+        self.workers.wait()
         written = read_result(folder)
         if written is None:
-            raise FileNotFoundError(f"{folder} holds no result on worker {engine.rank}; expected shared storage")
+            raise FileNotFoundError(f"{folder} holds no result on worker {self.workers.rank}; expected shared storage")
         return replace(written, skipped=False)
 
     def _train(self, phase: PhaseConfig, identity: str, engine: Engine, task: Task[Any]) -> LoggedStep:
@@ -119,14 +123,15 @@ class PhaseRunner:
 
         def on_log(step: LoggedStep) -> None:
             logged.append(step)
-            if engine.rank == 0:
+            if self.workers.rank == 0:
                 append_journal(journal, step)
                 self.on_log(phase.name, step)
 
-        if engine.rank == 0:
+        if self.workers.rank == 0:
             cut_journal(journal, start_step)
         train(
             engine,
+            self.workers,
             task,
             phase,
             LoopCallbacks(on_log, lambda step: checkpoints.save(engine, identity, step)),
@@ -145,9 +150,18 @@ class PhaseRunner:
         return proof
 
 
-def wait_for_all(engine: Engine) -> None:
-    """Return once every worker has come here."""
-    engine.sum_over_workers(torch.zeros(1, dtype=torch.float64, device=engine.device))
+def finished(phases: list[PhaseConfig], storage: Path, tasks: TaskSource) -> list[PhaseResult] | None:
+    """The results of all phases where every one is done, so that no worker need start; else None."""
+    results: list[PhaseResult] = []
+    for phase in phases:
+        init = phase.init_model or (results[-1].model_folder if results else None)
+        result = read_result(storage / phase.name)
+        if init is None or result is None:
+            return None
+        if result.identity != phase_identity(phase, tasks.data_digest(phase), model_digest(init)):
+            return None
+        results.append(result)
+    return results
 
 
 def _prove(before: dict[str, str], after: dict[str, str], trained: set[str]) -> None:

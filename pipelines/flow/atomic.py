@@ -6,26 +6,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file and rename it to `path`; where it fails, nothing is left."""
+def write_atomically(path: Path, write: Callable[[Path], None], *, flush: bool = True) -> None:
+    """Let `write` fill a temporary file and rename it to `path`; where it fails, nothing is left.
+
+    Without `flush` a power cut may still leave an empty file; a kill or a full disk does not.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         write(temporary)
-        flush_to_disk(temporary)
+        if flush:
+            flush_to_disk(temporary)
         temporary.replace(path)
-        flush_to_disk(path.parent)
+        if flush:
+            flush_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes_atomically(path: Path, content: bytes) -> None:
+def write_bytes_atomically(path: Path, content: bytes, *, flush: bool = True) -> None:
     """Put bytes at `path`, whole or not at all."""
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)
 
-    write_atomically(path, write)
+    write_atomically(path, write, flush=flush)
 
 
 def flush_to_disk(path: Path) -> None:

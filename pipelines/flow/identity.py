@@ -1,7 +1,7 @@
 """What made a row: the digest of its input, and of every stage's code version, parameters and models before it."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,18 @@ from pipelines.flow.stage import Stage
 
 def stage_identity(stage: Stage[Any, Any]) -> str:
     """SHA-256 (hex) of a stage's name, code version and parameters (model digests are parameters)."""
-    parameters = {
-        field.name: getattr(stage, field.name)
-        for field in fields(stage)  # type: ignore[arg-type]
-        if field.metadata.get("identity", True)
-    }
-    return digest_json({"name": stage.name, "version": stage.version, "parameters": parameters})
+    return digest_json({"name": stage.name, "version": stage.version, "parameters": _parameters(stage)})
+
+
+def _parameters(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_parameters(item) for item in value]
+    if isinstance(getattr(value, "digest", None), str) and not is_dataclass(value):
+        return value.digest
+    if not is_dataclass(value):
+        return value
+    kept = [field.name for field in fields(value) if field.metadata.get("identity", True)]
+    return {name: _parameters(getattr(value, name)) for name in kept}
 
 
 def chain_identities(stages: Sequence[Stage[Any, Any]]) -> tuple[str, ...]:

@@ -44,8 +44,9 @@ class ObjectStore:
         """Store bytes."""
         reference = ObjectReference(hashlib.sha256(content).hexdigest(), suffix, len(content))
         path = self.path(reference)
-        if not path.exists():
-            write_bytes_atomically(path, content)
+        if not path.exists() or path.stat().st_size != len(content):
+            # To flush thousands of small files costs more than to make them; `get` finds what a power cut spoilt.
+            write_bytes_atomically(path, content, flush=False)
         return reference
 
     def get(self, reference: ObjectReference) -> bytes:

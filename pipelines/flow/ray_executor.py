@@ -13,12 +13,13 @@ from pipelines.flow.executor import OpenStages, StageError, Trace
 from pipelines.flow.pipeline import Pipeline, StageGroup
 from pipelines.flow.stage import Refusal
 
+_BATCHES_PER_WORKER = 4
 _INDEX, _REFUSAL = "index", "refusal"
 
 
 @dataclass(frozen=True, slots=True)
 class RayExecutor:
-    """Runs on the Ray cluster that is already open, `num_workers` actors for each group of stages."""
+    """Runs on the Ray cluster that is already open, up to `num_workers` actors for each group of stages."""
 
     num_workers: int = 2
     batch_size: int = 32
@@ -28,17 +29,17 @@ class RayExecutor:
         if not items:
             return
         ray.data.DataContext.get_current().enable_progress_bars = False
+        batch_size = self._batch_size(len(items))
+        num_workers = min(self.num_workers, len(items))
         # A small table arrives as one block, which one actor would do alone.
-        dataset = ray.data.from_arrow(_input_table(pipeline, items)).repartition(
-            target_num_rows_per_block=self.batch_size
-        )
+        dataset = ray.data.from_arrow(_input_table(pipeline, items)).repartition(target_num_rows_per_block=batch_size)
         for group in pipeline.groups:
             dataset = dataset.map_batches(
                 _Worker,
                 fn_constructor_args=(group,),
-                batch_size=self.batch_size,
+                batch_size=batch_size,
                 batch_format="pyarrow",
-                compute=ray.data.ActorPoolStrategy(size=self.num_workers),
+                compute=ray.data.ActorPoolStrategy(size=num_workers),
                 num_cpus=group.resources.num_cpus,
                 num_gpus=group.resources.num_gpus,
             )
@@ -47,6 +48,10 @@ class RayExecutor:
                 yield from _traces(block, pipeline)
         except RayTaskError as error:
             raise StageError(f"a worker failed: {_last_error(str(error))}") from error
+
+    def _batch_size(self, num_items: int) -> int:
+        """Smaller for few items, so that every worker has several batches and none ends long after the others."""
+        return max(1, min(self.batch_size, -(-num_items // (_BATCHES_PER_WORKER * self.num_workers))))
 
 
 class _Worker:

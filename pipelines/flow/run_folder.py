@@ -1,7 +1,6 @@
 """A run's folder: it belongs to one configuration, and remembers which steps are done so that a rerun skips them."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from levo.song.digest import digest_json
+from pipelines.flow.atomic import write_bytes_atomically
 
 _RUN_FILE = "run.json"
 _STEP_FOLDER = "steps"
@@ -91,21 +91,7 @@ class RunFolder:
 
 def write_json(file: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
-    write_bytes(file, (json.dumps(value, indent=1, default=_plain) + "\n").encode())
-
-
-def write_bytes(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all: beside it first, then renamed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes_atomically(file, (json.dumps(value, indent=1, default=_plain) + "\n").encode())
 
 
 def remove_tree(folder: Path) -> None:

@@ -34,7 +34,8 @@ class Stage(ABC, Generic[Input, Output]):
     """One step of a flow; subclasses are frozen dataclasses whose fields are the step's parameters.
 
     A stage is small and picklable: it carries paths and digests of models, and `open` loads them in the worker.
-    Fields that do not change the outcome (a path beside its digest) are marked `field(metadata=NOT_IDENTITY)`.
+    Fields that do not change the outcome (a path beside its digest) are marked `field(metadata=NOT_IDENTITY)`,
+    here and in the records that fields hold.
     """
 
     name: ClassVar[str]

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from levo.model.config import LeLMConfig
+from levo.model.conditions import ConditionDropout
+from levo.model.sampling.lane import LengthClass
 from levo.song.scores import Axis
 from pipelines.rendered.world import WorldConfig
 
@@ -15,7 +16,6 @@ class CorpusConfig:
     num_wild: int
     num_long: int
     num_separation_sample: int
-    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,20 @@ class JudgesConfig:
     similarity_steps: int
     num_musicality_songs: int
     musicality_steps: int
+    num_tagger_songs: int
     num_noise_songs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """The song model's sizes; its vocabulary comes from the corpus."""
+
+    width: int
+    num_heads: int
+    feed_forward_width: int
+    num_layers: int
+    num_decoder_layers: int
+    delays: tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +68,23 @@ class TrainingConfig:
     num_workers: int
     threads_per_worker: int
     zero_stage: int
+    use_gpu: bool
+    dropout: ConditionDropout
     checkpoint_every: int
     max_failures: int
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
-    """How songs are drawn."""
+    """How songs are drawn; `length_classes` are the padded shapes that the engine runs at."""
 
-    num_rows: int
+    length_classes: tuple[LengthClass, ...]
+    num_replicas: int
     temperature: float
     top_k: int
     guidance: float
     candidates_per_prompt: int
+    samples_per_search_prompt: int
     samples_per_report_prompt: int
 
 
@@ -80,7 +97,6 @@ class PromptsConfig:
     num_report: int
     num_long_report: int
     audio_prompt_frames: int
-    audio_prompt_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +131,7 @@ class LoopConfig:
     world: WorldConfig
     corpus: CorpusConfig
     judges: JudgesConfig
-    model: LeLMConfig
+    model: ModelSize
     training: TrainingConfig
     prompts: PromptsConfig
     sampling: SamplingConfig

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int32
@@ -31,7 +31,8 @@ def training_examples(
     """One example a song of the named collections, in the songs' order.
 
     The audio prompt is cut from another song with the same singer and the same tags, wherever in it a hash of the
-    song's id and the seed points; where no such song exists there is no prompt.
+    song's id and the seed points; where no such song exists there is no prompt. Every second song, by the same hash,
+    is described without its musicality tier, so that the model knows both ways of asking.
     """
     alike = _alike(songs)
     return [
@@ -39,12 +40,21 @@ def training_examples(
             example_id=song.song_id,
             codes=song.codes,
             lyrics=song.lyrics,
-            description=song.description.text,
+            description=_described(song, seed).text,
             audio_prompt=_audio_prompt(song, alike, num_prompt_frames, seed),
         )
         for song in songs
         if song.collection in collections
     ]
+
+
+def _described(song: TokenizedSong, seed: int) -> Description:
+    shows_tier = _song_seed(song, seed) % 2 == 0
+    return song.description if shows_tier else replace(song.description, tier=None)
+
+
+def _song_seed(song: TokenizedSong, seed: int) -> int:
+    return int(digest_bytes(song.song_id.encode(), str(seed).encode()), 16)
 
 
 def _alike(songs: Sequence[TokenizedSong]) -> Mapping[tuple[str, tuple[str, ...]], list[TokenizedSong]]:
@@ -67,7 +77,7 @@ def _audio_prompt(
     ]
     if not others:
         return None
-    rng = np.random.default_rng(int(digest_bytes(song.song_id.encode(), str(seed).encode()), 16))
+    rng = np.random.default_rng(_song_seed(song, seed))
     other = others[int(rng.integers(len(others)))]
     start = int(rng.integers(other.codes.shape[1] - num_frames + 1))
     return np.ascontiguousarray(other.codes[:, start : start + num_frames])

@@ -1,17 +1,27 @@
 """The prompts of a run: lyrics and style that no corpus song has, with two seconds of a song of the same style."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jaxtyping import Int32
 
 from levo.codec.protocol import Codec
 from levo.codec.stems import stems_of
+from levo.song.arrays import Array
 from levo.song.prompt import PromptSet, SongPrompt, prompt_set_of
+from levo.song.schema import records_of, table_of
 from levo.song.tokens import TokenGrid
+from levo.song.waveform import Waveform
+from pipelines.flow.snapshot import SnapshotStore
+from pipelines.flow.stage import NOT_IDENTITY
 from pipelines.loop.config import PromptsConfig
+from pipelines.loop.records import PromptRow
 from pipelines.rendered.draw import draw_plans, plan_companion
-from pipelines.rendered.plan import SongPlan
+from pipelines.rendered.plan import SongPlan, plan_song
 from pipelines.rendered.song import render_song
 from pipelines.rendered.voice import Voice
+from pipelines.rendered.world import WorldConfig
 
 _FRAMES_OF_GRACE = 24
 _ENCODED_TOGETHER = 32
@@ -60,6 +70,11 @@ def draw_prompts(
     return tuple(prompts)
 
 
+def plan_of_prompt(prompt_id: str, is_long: bool, seed: int, world: WorldConfig) -> SongPlan:
+    """The plan that a prompt was taken from."""
+    return plan_song(prompt_id, seed, world, long=is_long)
+
+
 def _run_prompt(
     plan: SongPlan, name: PromptSet, is_long: bool, companion_id: str, grid: TokenGrid, config: PromptsConfig
 ) -> RunPrompt:
@@ -91,3 +106,58 @@ def _fill(wanted: dict[PromptSet, int], seed: int, voice: Voice, *, long: bool) 
                 chosen.append((plan, name))
         num_drawn += _PLANS_PER_DRAW
     return chosen
+
+
+PROMPTS = "prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSource:
+    """Published prompts as a stage carries them: their snapshot's id, and where it lies."""
+
+    snapshot_id: str
+    folder: Path = field(metadata=NOT_IDENTITY)
+
+    def rows(self) -> list[PromptRow]:
+        """All prompts, in order."""
+        return records_of(SnapshotStore(self.folder).open(self.snapshot_id).table(PROMPTS), PromptRow)
+
+
+def publish_prompts(prompts: Sequence[RunPrompt], folder: Path) -> PromptSource:
+    """Store the prompts as a snapshot."""
+    rows = [
+        PromptRow(
+            prompt_id=item.prompt.prompt_id,
+            prompt_set=item.prompt_set,
+            is_long=item.is_long,
+            lyrics=item.prompt.lyrics.text,
+            tags=item.prompt.description.tags,
+            max_frames=item.prompt.num_frames,
+            audio_prompt_id=item.prompt.audio_prompt_id or "",
+            audio_prompt=_codes(item.prompt),
+        )
+        for item in prompts
+    ]
+    snapshot = SnapshotStore(folder).publish({PROMPTS: table_of(rows, PromptRow)}, {})
+    return PromptSource(snapshot.manifest.snapshot_id, folder)
+
+
+class PromptSounds:
+    """The prompts' audio, decoded when it is first asked for."""
+
+    def __init__(self, source: PromptSource, codec: Codec) -> None:
+        self._codes = {row.prompt_id: row.audio_prompt for row in source.rows()}
+        self._codec = codec
+        self._sounds: dict[str, Waveform] = {}
+
+    def of(self, prompt_id: str) -> Waveform:
+        """A prompt's audio; raises `KeyError` where there is no such prompt."""
+        if prompt_id not in self._sounds:
+            self._sounds[prompt_id] = self._codec.decode(TokenGrid(self._codes[prompt_id])).mixture
+        return self._sounds[prompt_id]
+
+
+def _codes(prompt: SongPrompt) -> Int32[Array, "stream frame"]:
+    if prompt.audio_prompt is None:
+        raise ValueError(f"prompt {prompt.prompt_id} has no audio prompt")
+    return prompt.audio_prompt.codes

@@ -1,8 +1,8 @@
 """Spoken words with phoneme times, from the espeak-ng library through ctypes (an extra: espeak-ng is GPL)."""
 
+import _ctypes
 import ctypes
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ _EVENT_LIST_ENDS = 0
 _EVENT_PHONEME = 7
 _CHARS_UTF8 = 1
 _PARAMETER_RATE = 1
+_NOISE_SEED = 1
 _STRESS_MARKS = "',%="
 
 
@@ -53,8 +54,12 @@ class _Event(ctypes.Structure):
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
-class _Library:
-    """The loaded library, and what it has said since the last word began."""
+class _Speaker:
+    """The library, loaded afresh, and what it has said.
+
+    The library keeps state from word to word (the phase of its pitch flutter) and seeds its noise by the clock, which
+    moves phonemes by milliseconds. Loaded and seeded anew, at 15 ms a word, a word sounds the same wherever it is said.
+    """
 
     def __init__(self) -> None:
         try:
@@ -70,14 +75,17 @@ class _Library:
         self.sample_rate_hz = int(self._library.espeak_Initialize(_SYNCHRONOUS_OUTPUT, 0, data, _PHONEME_EVENTS))
         if self.sample_rate_hz <= 0:
             raise EspeakError(f"espeak_Initialize gave {self.sample_rate_hz} with data at {data.decode()!r}")
-        self._library.espeak_Info.restype = ctypes.c_char_p
-        self.version = str(self._library.espeak_Info(None).decode())
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(_NOISE_SEED))
         # ctypes keeps no reference to a callback; losing this one would crash the library.
         self._callback = _Callback(self._hear)
         self._library.espeak_SetSynthCallback(self._callback)
 
+    def close(self) -> None:
+        """Unload the library; ctypes has no public name for it."""
+        self._library.espeak_Terminate()
+        _ctypes.dlclose(self._library._handle)
+
     def speak(self, word: str, voice: str, words_per_minute: int) -> SpokenWord:
-        self._chunks, self._events = [], []
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise EspeakError(f"espeak-ng has no voice {voice!r}; expected a name such as 'en-us+f3'")
         self._library.espeak_SetParameter(_PARAMETER_RATE, words_per_minute, 0)
@@ -116,20 +124,14 @@ class _Library:
         return SpokenWord(np.concatenate(self._chunks)[first:last], self.sample_rate_hz, phonemes)
 
 
-@cache
-def _library() -> _Library:
-    return _Library()
-
-
-def espeak_version() -> str:
-    """The library's version; raises `ModuleNotFoundError` where it is not installed."""
-    return _library().version
-
-
 def speak(word: str, voice: str, words_per_minute: int = 190) -> SpokenWord:
     """Let espeak-ng say one word; phoneme names are its mnemonics without stress and variant marks.
 
     Raises `ModuleNotFoundError` where the library is missing, and `EspeakError` where the voice is unknown or a phoneme
     has no length of its own.
     """
-    return _library().speak(word, voice, words_per_minute)
+    speaker = _Speaker()
+    try:
+        return speaker.speak(word, voice, words_per_minute)
+    finally:
+        speaker.close()

@@ -30,7 +30,7 @@ def draw_short_form(rng: np.random.Generator, beats_per_bar: int, max_beats: int
         raise ValueError(f"{max_beats} beats hold {bars_that_fit} bars of {beats_per_bar}; a short song needs 3")
     num_chorus_bars = int(rng.integers(1, min(bars_that_fit - 2, 2) + 1))
     form = [_sung(StructureTag.VERSE, 2, beats_per_bar), _sung(StructureTag.CHORUS, num_chorus_bars, beats_per_bar)]
-    spare = max_beats - num_beats(form)
+    spare = max_beats - _num_beats(form)
     place = int(rng.integers(4))
     if spare >= _PICKUP_BEATS and place < 3:
         tag = (StructureTag.INTRO_SHORT, StructureTag.INST_SHORT, StructureTag.OUTRO_SHORT)[place]
@@ -51,8 +51,8 @@ def draw_long_form(rng: np.random.Generator, beats_per_bar: int, max_beats: int)
         fixed.insert(0, SectionShape(StructureTag.INTRO_SHORT, (beats_per_bar,) * int(rng.integers(1, 3))))
     if ends != 2:
         fixed.append(SectionShape(StructureTag.OUTRO_SHORT, (beats_per_bar,)))
-    verse_bars = (max_beats - num_beats(fixed)) // beats_per_bar
-    least_bars = -(-(round(_LEAST_LONG_SHARE * max_beats) - num_beats(fixed)) // beats_per_bar)
+    verse_bars = (max_beats - _num_beats(fixed)) // beats_per_bar
+    least_bars = -(-(round(_LEAST_LONG_SHARE * max_beats) - _num_beats(fixed)) // beats_per_bar)
     if verse_bars < 2:
         raise ValueError(f"{max_beats} beats leave {verse_bars} bars for two verses; give a long song more frames")
     total = int(rng.integers(max(2, min(least_bars, verse_bars)), verse_bars + 1))
@@ -68,8 +68,7 @@ def draw_long_form(rng: np.random.Generator, beats_per_bar: int, max_beats: int)
     )
 
 
-def num_beats(form: list[SectionShape]) -> int:
-    """Beats in a whole form."""
+def _num_beats(form: list[SectionShape]) -> int:
     return sum(shape.num_beats for shape in form)
 
 

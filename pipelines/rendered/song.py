@@ -24,7 +24,7 @@ def render_song(plan: SongPlan, voice: Voice, glitches: tuple[Glitch, ...] = ())
     config = voice.config
     played = play_accompaniment(plan, config.samples_per_frame, config.sample_rate_hz)
     spoilt = apply_glitches(played, glitches, config.samples_per_frame * plan.style.tempo.frames_per_beat)
-    vocal, accompaniment = _sing(plan, voice), on_grid(spoilt)
+    vocal, accompaniment = _sing(plan, voice), _on_grid(spoilt)
     times = time_song(plan, voice)
     return LabelledSong(
         song_id=plan.song_id,
@@ -41,11 +41,6 @@ def render_song(plan: SongPlan, voice: Voice, glitches: tuple[Glitch, ...] = ())
     )
 
 
-def on_grid(samples: Float32[Array, " sample"]) -> Float32[Array, " sample"]:
-    """Samples rounded to 16-bit steps."""
-    return (np.round(samples * _FULL_SCALE) / _FULL_SCALE).astype(np.float32)
-
-
 def pcm16(waveform: Waveform) -> Int16[Array, " sample"]:
     """A mono waveform as 16-bit integers; raises `ValueError` where it clips."""
     peak = float(np.abs(waveform.mono).max(initial=0.0))
@@ -60,3 +55,8 @@ def _sing(plan: SongPlan, voice: Voice) -> Float32[Array, " sample"]:
     for note in plan.sung_notes:
         vocal[note.beat] = voice.note(plan.style.singer.name, note.word, frames, note.pitch)
     return vocal.reshape(-1) / np.float32(_FULL_SCALE)
+
+
+def _on_grid(samples: Float32[Array, " sample"]) -> Float32[Array, " sample"]:
+    """Samples rounded to 16-bit steps."""
+    return (np.round(samples * _FULL_SCALE) / _FULL_SCALE).astype(np.float32)

@@ -18,31 +18,30 @@ def _spans_of(name: str) -> pa.DataType:
     return pa.list_(pa.struct([pa.field(name, _TEXT), pa.field("start_s", _NUMBER), pa.field("end_s", _NUMBER)]))
 
 
-TRUTH_SCHEMA = pa.schema(
-    [
-        pa.field("song_id", _TEXT),
-        pa.field("collection", _TEXT),
-        pa.field("is_long", _FLAG),
-        pa.field("lyrics", _TEXT),
-        pa.field("tags", pa.list_(_TEXT)),
-        pa.field("singer", _TEXT),
-        pa.field("tempo_bpm", _NUMBER),
-        pa.field("frames_per_beat", _COUNT),
-        pa.field("beats_per_bar", _COUNT),
-        pa.field("tonic", _COUNT),
-        pa.field("num_frames", _COUNT),
-        pa.field("sections", _spans_of("tag")),
-        pa.field("words", _spans_of("word")),
-        pa.field("phonemes", _spans_of("phoneme")),
-        pa.field("is_left_out", _FLAG),
-        pa.field("has_wrong_lyrics", _FLAG),
-        pa.field("has_wrong_tags", _FLAG),
-        pa.field(
-            "glitches",
-            pa.list_(pa.struct([pa.field("kind", _TEXT), pa.field("beat", _COUNT), pa.field("amount", _NUMBER)])),
-        ),
-    ]
-)
+_FIELDS: "list[pa.Field[Any]]" = [
+    pa.field("song_id", _TEXT),
+    pa.field("collection", _TEXT),
+    pa.field("is_long", _FLAG),
+    pa.field("lyrics", _TEXT),
+    pa.field("tags", pa.list_(_TEXT)),
+    pa.field("singer", _TEXT),
+    pa.field("tempo_bpm", _NUMBER),
+    pa.field("frames_per_beat", _COUNT),
+    pa.field("beats_per_bar", _COUNT),
+    pa.field("tonic", _COUNT),
+    pa.field("num_frames", _COUNT),
+    pa.field("sections", _spans_of("tag")),
+    pa.field("words", _spans_of("word")),
+    pa.field("phonemes", _spans_of("phoneme")),
+    pa.field("is_left_out", _FLAG),
+    pa.field("has_wrong_lyrics", _FLAG),
+    pa.field("has_wrong_tags", _FLAG),
+    pa.field(
+        "glitches",
+        pa.list_(pa.struct([pa.field("kind", _TEXT), pa.field("beat", _COUNT), pa.field("amount", _NUMBER)])),
+    ),
+]
+TRUTH_SCHEMA = pa.schema(_FIELDS)
 
 
 def audio_name(song_id: str) -> str:

@@ -11,14 +11,12 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from levo.song.arrays import Array
-from levo.song.digest import digest_arrays, digest_bytes, digest_json
+from levo.song.digest import digest_arrays, digest_bytes, digest_file, digest_json
 from levo.song.timing import TimedPhoneme
 from levo.song.tokens import FRAME_RATE_HZ
-from pipelines.rendered.espeak import speak
-from pipelines.rendered.syllable import analyse_syllable, sing_syllable, stretch_syllable
+from pipelines.rendered import espeak, syllable
 from pipelines.rendered.world import WorldConfig
 
-_BANK_VERSION = 1
 _NOTE_RMS = 0.1
 _NOTE_PEAK = 0.45
 
@@ -74,7 +72,7 @@ class Voice:
 
 
 def build_voice(config: WorldConfig) -> Voice:
-    """Synthesise the whole bank: about 10 s of one thread for the default world. Needs espeak-ng and pyworld."""
+    """Synthesise the whole bank: about 12 s of one thread for the default world. Needs espeak-ng and pyworld."""
     shape = (len(config.singers), len(config.words))
     notes: dict[int, Int16[Array, "singer word pitch sample"]] = {}
     timings: dict[tuple[str, str, int], tuple[TimedPhoneme, ...]] = {}
@@ -84,21 +82,22 @@ def build_voice(config: WorldConfig) -> Voice:
         notes[tempo.frames_per_beat] = np.zeros((*shape, num_pitches, num_samples), dtype=np.int16)
     for row, singer in enumerate(config.singers):
         for column, word in enumerate(config.words):
-            syllable = analyse_syllable(speak(word, singer.espeak_voice), config.sample_rate_hz)
+            spoken = espeak.speak(word, singer.espeak_voice)
+            analysed = syllable.analyse_syllable(spoken, config.sample_rate_hz)
             for frames, bank in notes.items():
-                stretched = stretch_syllable(syllable, frames / FRAME_RATE_HZ)
+                stretched = syllable.stretch_syllable(analysed, frames / FRAME_RATE_HZ)
                 timings[singer.name, word, frames] = stretched.phonemes
                 for step, pitch in enumerate(singer.pitches):
-                    note = sing_syllable(stretched, pitch, bank.shape[-1])
+                    note = syllable.sing_syllable(stretched, pitch, bank.shape[-1])
                     gain = min(_NOTE_RMS / float(np.sqrt(np.mean(note**2))), _NOTE_PEAK / float(np.abs(note).max()))
                     bank[row, column, step] = np.round(note * gain * 32768)
     return Voice(config, notes, timings)
 
 
 def bank_path(config: WorldConfig, folder: Path) -> Path:
-    """Where a world's bank lies in a folder: its name is the digest of all that decides the notes."""
+    """Where a world's bank lies in a folder: its name is the digest of all that decides the notes, code included."""
     parts = {
-        "version": _BANK_VERSION,
+        "code": [digest_file(Path(str(module.__file__))) for module in (espeak, syllable)],
         "words": config.words,
         "singers": config.singers,
         "tempi": config.tempi,

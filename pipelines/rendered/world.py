@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from levo.song.digest import digest_json
 from levo.song.tokens import FRAME_RATE_HZ
 
 
@@ -65,7 +64,7 @@ WORDS = (
 
 SINGERS = (
     Singer("low", "male", "en-us+m3", lowest_pitch=43, highest_pitch=54),
-    Singer("high", "female", "en-us+f3", lowest_pitch=56, highest_pitch=67),
+    Singer("high", "female", "en-us+f2", lowest_pitch=56, highest_pitch=67),
 )
 
 DRUMS_TAG = "drums"
@@ -107,15 +106,3 @@ class WorldConfig:
     def samples_per_frame(self) -> int:
         """Samples in one token frame."""
         return self.sample_rate_hz // FRAME_RATE_HZ
-
-    def singer(self, name: str) -> Singer:
-        """The singer of that name; raises `KeyError` where there is none."""
-        for singer in self.singers:
-            if singer.name == name:
-                return singer
-        raise KeyError(f"no singer {name!r}; there are {[singer.name for singer in self.singers]}")
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all options."""
-        return digest_json(self)

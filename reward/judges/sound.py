@@ -17,7 +17,9 @@ _PITCH_WINDOW_S = 0.064
 _PITCH_STEP_S = 0.02
 _LOWEST_VOICE_HZ, _HIGHEST_VOICE_HZ = 75.0, 500.0
 _VOICED = 0.5
+_MAJOR_SCALE = np.array([0, 2, 4, 5, 7, 9, 11])
 _QUIET = 0.05
+_PEAK_RANGE_NEPERS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,19 @@ class Peaks:
 
     pitches: Float64[Array, " peak"]
     amplitudes: Float64[Array, " peak"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The seven tones of the major key on a pitch class, or of its relative minor."""
+
+    first_pitch_class: int
+
+    def distance(self, pitches: Float64[Array, " tone"]) -> Float64[Array, " tone"]:
+        """Semitones from each MIDI pitch to the nearest tone of the scale."""
+        away = (pitches[:, None] - self.first_pitch_class - _MAJOR_SCALE + 6) % 12 - 6
+        nearest: Float64[Array, " tone"] = np.abs(away).min(axis=1)
+        return nearest
 
 
 def magnitudes(
@@ -102,17 +117,30 @@ def voice_pitch(samples: Float64[Array, " sample"], sample_rate_hz: int) -> Floa
 def spectral_peaks(
     samples: Float64[Array, " sample"], sample_rate_hz: int, lowest_hz: float, highest_hz: float
 ) -> Peaks:
-    """Local maxima within 30 dB of the frame's largest, at interpolated pitch, 256 ms windows every 80 ms."""
+    """Local maxima within 17 dB of their frame's and 35 dB of the song's largest; 256 ms windows every 80 ms."""
     spectra = np.log(magnitudes(samples, sample_rate_hz, 0.256, 0.08) + 1e-9)
     hz_per_bin = sample_rate_hz / (2 * (spectra.shape[1] - 1))
     low, high = int(lowest_hz / hz_per_bin), int(highest_hz / hz_per_bin)
     centre, left, right = (spectra[:, low + shift : high + shift] for shift in (0, -1, 1))
     largest = centre.max(axis=1, keepdims=True)
-    is_peak = (centre > left) & (centre >= right) & (centre > largest - 3.45) & (centre > spectra.max() - 5.75)
+    is_peak = (
+        (centre > left)
+        & (centre >= right)
+        & (centre > largest - _PEAK_RANGE_NEPERS)
+        & (centre > spectra.max() - 2 * _PEAK_RANGE_NEPERS)
+    )
     curvature = np.where(is_peak, left - 2 * centre + right, -1.0)
     offset = np.where(is_peak, 0.5 * (left - right) / curvature, 0.0)
     frequency_hz = (np.arange(low, high) + offset) * hz_per_bin
     return Peaks(69 + 12 * np.log2(frequency_hz[is_peak] / 440), np.exp(centre[is_peak]))
+
+
+def scale_of(peaks: Peaks) -> Scale:
+    """The major scale (or relative minor) that holds most of the peaks which lie near a semitone; C without peaks."""
+    near = np.abs((peaks.pitches + 0.5) % 1 - 0.5) < 0.3
+    classes = np.zeros(12)
+    np.add.at(classes, np.round(peaks.pitches[near]).astype(int) % 12, peaks.amplitudes[near])
+    return Scale(max(range(12), key=lambda first: float(classes[(_MAJOR_SCALE + first) % 12].sum())))
 
 
 def _climb(relative: Float64[Array, "frame lag"], start: Array) -> Float64[Array, " frame"]:
@@ -126,4 +154,5 @@ def _climb(relative: Float64[Array, "frame lag"], start: Array) -> Float64[Array
     left, centre, right = (relative[rows, inner + shift] for shift in (-1, 0, 1))
     curvature = left - 2 * centre + right
     offset = np.where(curvature < 0, 0.5 * (left - right) / np.minimum(curvature, -1e-9), 0.0)
-    return inner + np.clip(offset, -0.5, 0.5)
+    summit: Float64[Array, " frame"] = inner + np.clip(offset, -0.5, 0.5)
+    return summit

@@ -13,6 +13,7 @@ from levo.song.description import Description
 from levo.song.scores import Score, missing_score
 from levo.song.waveform import Waveform
 from reward.audible import audible
+from reward.listener import ListenerConfig
 from reward.similarity.towers import MusicTower, TextTower, TowerConfig
 from reward.similarity.vocabulary import TagVocabulary
 from reward.spectrogram import spectrogram
@@ -62,7 +63,8 @@ class EmbeddedSimilarity:
     def load(cls, folder: Path) -> "EmbeddedSimilarity":
         """Read what `save` wrote."""
         stored = load_stored(folder, _KIND)
-        config = TowerConfig(**stored.config["towers"])
+        towers = stored.config["towers"]
+        config = TowerConfig(**{**towers, "listener": ListenerConfig(**towers["listener"])})
         judge = cls(
             TagVocabulary(tuple(tuple(tags) for tags in stored.config["attributes"])),
             MusicTower(config).eval(),

@@ -16,7 +16,7 @@ _PACKAGES = ("levo", "annotation", "reward", "pipelines", "jobs")
 
 
 def _modules() -> list[Path]:
-    return sorted(file for package in _PACKAGES for file in (_REPOSITORY / package).rglob("*.py"))
+    return sorted(file for folder in (*_PACKAGES, "tests") for file in (_REPOSITORY / folder).rglob("*.py"))
 
 
 def _lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ def test_every_imported_distribution_is_declared() -> None:
     owners = importlib.metadata.packages_distributions()
     undeclared: dict[str, set[str]] = {}
     for module in _modules():
-        for name in _imported_names(module) - set(sys.stdlib_module_names) - set(_PACKAGES):
+        for name in _imported_names(module) - set(sys.stdlib_module_names) - {*_PACKAGES, "tests"}:
             if not {_normal(owner) for owner in owners.get(name, [name])} & declared:
                 undeclared.setdefault(name, set()).add(str(module.relative_to(_REPOSITORY)))
     assert undeclared == {}

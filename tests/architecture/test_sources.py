@@ -63,3 +63,14 @@ def test_torchaudio_is_pinned_nowhere() -> None:
     # Its presence beside a CPU torch makes every transformers model fail to import.
     assert "torchaudio" not in (_REPOSITORY / "constraints.txt").read_text()
     assert "torchaudio>=" not in (_REPOSITORY / "pyproject.toml").read_text()
+
+
+def test_the_documentation_names_only_files_that_exist() -> None:
+    missing = []
+    for page in [*_REPOSITORY.glob("*.md"), *(_REPOSITORY / "docs").rglob("*.md")]:
+        text = page.read_text()
+        links = re.findall(r"\]\(([^)#:]+)\)", text)
+        paths = re.findall(r"`((?:levo|annotation|reward|pipelines|jobs|infra|tests|docs)/[\w/]+(?:\.\w+)?)`", text)
+        targets = [page.parent / link for link in links] + [_REPOSITORY / path for path in paths]
+        missing += [f"{page.name}: {target.name}" for target in targets if not target.exists()]
+    assert missing == []

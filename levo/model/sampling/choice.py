@@ -50,5 +50,7 @@ def drawn(
 ) -> Int64[Tensor, "row stream"]:
     """The first class at which the cumulative distribution exceeds the noise."""
     cumulative = distribution.cumsum(dim=2)
-    return (cumulative <= noise[:, :, None] * cumulative[:, :, -1:]).sum(dim=2)
-
+    total = cumulative[:, :, -1:]
+    below_total = torch.nextafter(total, torch.zeros_like(total))
+    point = torch.minimum(noise[:, :, None] * total, below_total)
+    return (cumulative <= point).sum(dim=2)

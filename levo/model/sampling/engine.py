@@ -1,5 +1,6 @@
-"""Continuous batching: requests wait, join the running batch of their length class, and leave it when their song ends."""
+"""Continuous batching: requests wait, join the running batch of their length class, and leave when their song ends."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,11 @@ from levo.model.config import LeLMConfig
 from levo.model.sampling.lane import EncodedRequest, Lane, LengthClass
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import LoadedModel
-from levo.model.tokenizer import ConditionEncoder
+from levo.model.tokenizer import DESCRIPTION_TAGS, ConditionEncoder
+from levo.song.lyrics import LyricsError, parse_lyrics
 from levo.song.tokens import NUM_STREAMS, TokenGrid
+
+_BRACKETED = re.compile(r"\[[^\]]*\]")
 
 
 class RequestError(ValueError):
@@ -36,6 +40,7 @@ class SamplingEngine:
         self._loaded = loaded
         self._length_classes = tuple(sorted(length_classes, key=lambda length: (length.max_frames, length.max_prefix)))
         self._lanes: dict[LengthClass, Lane] = {}
+        self._ids: set[str] = set()
         self._waiting: dict[LengthClass, deque[EncodedRequest]] = {length: deque() for length in self._length_classes}
 
     @property
@@ -55,19 +60,20 @@ class SamplingEngine:
 
     def submit(self, request: SamplingRequest) -> None:
         """Queue a request; raises `RequestError` or `ConditionError` where it cannot be served."""
+        if request.request_id in self._ids:
+            raise RequestError(f"request {request.request_id!r} is already waiting or running")
         encoded = encode_request(request, self._loaded.encoder, self._loaded.model.config)
         self._waiting[self._length_class_of(encoded)].append(encoded)
+        self._ids.add(request.request_id)
 
     def swap_model(self, loaded: LoadedModel) -> None:
-        """Start songs on new weights from now on; each batch first finishes the songs that run on the old ones."""
-        waiting = [encoded.request for queue in self._waiting.values() for encoded in queue]
+        """Start songs on new weights from now on; each batch first finishes the songs that run on the old ones.
+
+        Waiting songs keep the ids that they were encoded with, so the new model must have the config of the old one.
+        """
         if loaded.model.config != self._loaded.model.config:
             raise RequestError("the new model has another config than the running one; start another engine for it")
         self._loaded = loaded
-        for queue in self._waiting.values():
-            queue.clear()
-        for request in waiting:
-            self.submit(request)
 
     def cancel(self, request_id: str) -> SampledSong | None:
         """Take a request out and return what it has so far; None where it is unknown or finished."""
@@ -75,9 +81,14 @@ class SamplingEngine:
             for encoded in queue:
                 if encoded.request.request_id == request_id:
                     queue.remove(encoded)
+                    self._ids.remove(request_id)
                     return _unstarted(encoded.request, self._loaded.digest)
-        found = (lane.cancel(request_id) for lane in self._lanes.values())
-        return next((song for song in found if song is not None), None)
+        for lane in self._lanes.values():
+            song = lane.cancel(request_id)
+            if song is not None:
+                self._ids.remove(request_id)
+                return song
+        return None
 
     def step(self) -> list[SampledSong]:
         """Let waiting songs join and draw one column of every running song; returns the finished ones."""
@@ -87,6 +98,7 @@ class SamplingEngine:
             lane = self._lanes.get(length_class)
             if lane is not None and lane.num_songs:
                 finished.extend(lane.step())
+        self._ids.difference_update(song.request_id for song in finished)
         return finished
 
     def run(
@@ -119,8 +131,8 @@ class SamplingEngine:
             if fits and encoded.num_rows <= min(length.num_rows, length.prefill_rows):
                 return length
         raise RequestError(
-            f"request {request.request_id} asks for {request.max_frames} frames behind {encoded.prefix_length} condition "
-            f"positions in {encoded.num_rows} rows; the engine holds {list(self._length_classes)}"
+            f"request {request.request_id} asks for {request.max_frames} frames behind {encoded.prefix_length} "
+            f"condition positions in {encoded.num_rows} rows; the engine holds {list(self._length_classes)}"
         )
 
     def _admit(self, length_class: LengthClass) -> None:
@@ -143,6 +155,7 @@ class SamplingEngine:
 
 def encode_request(request: SamplingRequest, encoder: ConditionEncoder, config: LeLMConfig) -> EncodedRequest:
     """A request with its condition rows; guidance other than 1 adds the null row."""
+    _check_text(request)
     songs = [request.conditions]
     if request.parameters.guidance != 1.0:
         songs.append(request.conditions.null())
@@ -150,6 +163,20 @@ def encode_request(request: SamplingRequest, encoder: ConditionEncoder, config: 
     if config.prefix_padding == "attended":
         return EncodedRequest(request, tokens, config.prefix_length)
     return EncodedRequest(request, tokens, int(used_positions(tokens, config).sum(dim=1).max()))
+
+
+def _check_text(request: SamplingRequest) -> None:
+    if request.conditions.lyrics is not None:
+        try:
+            parse_lyrics(request.conditions.lyrics)
+        except LyricsError as error:
+            raise RequestError(f"request {request.request_id}: {error}") from error
+    for tag in _BRACKETED.findall(request.conditions.description or ""):
+        if tag not in DESCRIPTION_TAGS:
+            raise RequestError(
+                f"request {request.request_id}: unknown tag {tag!r} in the description; "
+                f"expected one of {', '.join(DESCRIPTION_TAGS)}, or plain words"
+            )
 
 
 def num_to_admit(rows_needed: Sequence[int], num_free_rows: int, length_class: LengthClass) -> int:

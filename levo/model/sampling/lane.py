@@ -67,7 +67,7 @@ class Lane:
         self.loaded = loaded
         self.length_class = length_class
         config = loaded.model.config
-        self._device = loaded.model.emb[0].weight.device
+        self._device = loaded.model.device
         num_columns = 1 + config.max_delay + length_class.max_frames
         _check_room(config, length_class, num_columns)
         num_rows = length_class.num_rows
@@ -79,7 +79,7 @@ class Lane:
                 num_heads=config.num_heads,
                 num_positions=length_class.max_prefix + num_columns,
                 head_width=config.head_width,
-                dtype=loaded.model.emb[0].weight.dtype,
+                dtype=loaded.model.dtype,
                 device=self._device,
             )
             for num_layers in (config.num_layers, config.num_decoder_layers)
@@ -208,7 +208,8 @@ class Lane:
 
 def _check_room(config: LeLMConfig, length_class: LengthClass, num_columns: int) -> None:
     room = min(config.max_positions, config.max_decoder_positions)
-    if length_class.max_prefix + num_columns > room:
-        raise ValueError(f"{length_class} needs {length_class.max_prefix + num_columns} positions; the model has {room}")
+    needed = length_class.max_prefix + num_columns
+    if needed > room:
+        raise ValueError(f"{length_class} needs {needed} positions; the model has {room}")
     if config.prefix_padding == "attended" and length_class.max_prefix != config.prefix_length:
         raise ValueError(f"{length_class}: this model's prefix is always {config.prefix_length} positions long")

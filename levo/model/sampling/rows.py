@@ -69,7 +69,12 @@ def clear_row(rows: Rows, row: int, config: LeLMConfig) -> None:
 
 
 def start_song(
-    rows: Rows, row: int, null_row: int, request: SamplingRequest, prompt: Int64[Tensor, "stream frame"], config: LeLMConfig
+    rows: Rows,
+    row: int,
+    null_row: int,
+    request: SamplingRequest,
+    prompt: Int64[Tensor, "stream frame"],
+    config: LeLMConfig,
 ) -> None:
     """Put a request into its row and, where it is guided, its null row; the prefix lengths are set by the prefill."""
     parameters = request.parameters

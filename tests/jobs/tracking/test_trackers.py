@@ -1,5 +1,6 @@
 """One test body for both trackers: what is logged is found again, under the same run, however often it is resumed."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,19 @@ def _open_mlflow(folder: Path) -> Tracker:
     return open_tracker(folder)
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its tables and nothing in them: making the tables takes most of a tracker's start."""
+    folder = tmp_path_factory.mktemp("store")
+    MlflowClient(store_uri(folder), store_uri(folder)).search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def store_with_tables(empty_store: Path, tmp_path: Path) -> None:
+    shutil.copy(empty_store, tmp_path)
+
+
 def _read_json_lines(folder: Path, step: str) -> Recorded:
     recorded = Recorded()
     for event, _ in read_events(folder / "tracking.jsonl"):
@@ -49,7 +63,7 @@ def _read_json_lines(folder: Path, step: str) -> Recorded:
         content = event.content
         match event.kind:
             case EventKind.PARAMETERS:
-                recorded.parameters |= {name: value for name, value in content.items()}
+                recorded.parameters |= content
             case EventKind.METRICS:
                 for name, value in content["values"].items():
                     recorded.metrics.setdefault(name, []).append((content["at"], value))
@@ -63,8 +77,10 @@ def _read_json_lines(folder: Path, step: str) -> Recorded:
                 recorded.models.append(content["sha256"])
             case EventKind.FINISH:
                 recorded.status = content["status"]
-            case EventKind.BEGIN:
+            case EventKind.BEGIN if recorded.status != "FINISHED":
                 recorded.status = "RUNNING"
+            case _:
+                continue
     return recorded
 
 
@@ -137,6 +153,21 @@ def test_a_resumed_run_continues_the_run_it_began(tmp_path: Path, open_it: Opene
     assert read(tmp_path, "pretrain").metrics == {"loss": [(0, 3.0), (1, 2.0), (2, 1.0)]}
 
 
+@_TRACKERS
+def test_a_finished_step_that_is_skipped_stays_finished_and_a_failed_one_runs_again(
+    tmp_path: Path, open_it: Opener, read: Reader
+) -> None:
+    first = open_it(tmp_path)
+    first.step(_KEY, "render").finish()
+    first.step(_KEY, "pretrain").finish(RunStatus.FAILED)
+    assert first.close() == 0
+    second = open_it(tmp_path)
+    second.step(_KEY, "render")
+    second.step(_KEY, "pretrain")
+    assert second.close() == 0
+    assert [read(tmp_path, step).status for step in ("render", "pretrain")] == ["FINISHED", "RUNNING"]
+
+
 def test_an_artifact_that_does_not_exist_is_refused_at_once(tmp_path: Path) -> None:
     run = JsonLinesTracker(tmp_path / "tracking.jsonl").run(_KEY, "demo")
     with pytest.raises(FileNotFoundError, match=r"gone\.html"):
@@ -165,6 +196,7 @@ def test_a_dead_server_stops_nothing_and_gets_its_events_later(tmp_path: Path) -
     dead.step(_KEY, "pretrain").log_metrics({"loss": 1.5}, step=7)
     assert dead.close() == 4
 
+    (tmp_path / "mlflow.db").unlink()  # this store is made from nothing, as a first run's is
     revived = open_tracker(tmp_path)
     assert revived.close() == 0
     assert _read_mlflow(tmp_path, "pretrain").metrics == {"loss": [(7, 1.5)]}

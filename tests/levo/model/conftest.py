@@ -49,4 +49,5 @@ def parity_model(parity_config: LeLMConfig) -> LeLM:
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
-    return load_file(folder / "cases.safetensors") | json.loads((folder / "cases.json").read_text())
+    scalars: dict[str, Any] = json.loads((folder / "cases.json").read_text())
+    return load_file(folder / "cases.safetensors") | scalars

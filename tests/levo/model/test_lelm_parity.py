@@ -53,7 +53,8 @@ def test_texts_get_the_released_embeddings(
     close(conditioners["description"](ids), lelm_cases["tokenized/description/embeds"])
     styles = [Conditions(description=text) for text in lelm_cases["tokenized/type_info/texts"]]
     close(
-        conditioners["type_info"](parity_encoder.encode(styles).description_ids), lelm_cases["tokenized/type_info/embeds"]
+        conditioners["type_info"](parity_encoder.encode(styles).description_ids),
+        lelm_cases["tokenized/type_info/embeds"],
     )
 
 
@@ -92,7 +93,9 @@ def test_codes_meet_the_logits_that_predict_them(
     sequence = interleave(codes, config.delays, config.special_id)
     assert torch.equal(sequence, lelm_cases[f"{case}/sequence"])
     output = forward(parity_model, lelm_cases, parity_encoder, case)
-    aligned = [align_logits(logits, delay, codes.shape[2]) for logits, delay in zip(output.logits, config.delays, strict=True)]
+    aligned = [
+        align_logits(logits, delay, codes.shape[2]) for logits, delay in zip(output.logits, config.delays, strict=True)
+    ]
     close(torch.stack(aligned, dim=1), lelm_cases[f"{case}/logits"])
 
 

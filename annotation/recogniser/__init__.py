@@ -1,0 +1,1 @@
+"""What is sung in a recording: phonemes and words with their times."""

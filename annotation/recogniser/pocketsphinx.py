@@ -1,0 +1,108 @@
+"""A second opinion on the words: PocketSphinx with a grammar that allows any row of the lyric vocabulary."""
+
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from annotation.recogniser.lexicon import Lexicon
+from annotation.recogniser.protocol import Transcript
+from levo.codec.intake import mono_at_rate
+from levo.song.digest import digest_json
+from levo.song.timing import TimedPhoneme, TimedWord
+from levo.song.waveform import Waveform
+
+_SAMPLE_RATE_HZ = 16000
+_FRAME_RATE_HZ = 100
+_PEAK = 0.9
+
+
+class PocketSphinxRecogniser:
+    """A `Recogniser` that learnt nothing from our songs: its acoustic model is CMU's for spoken American English.
+
+    Its phonemes are those that the lexicon gives for the words it hears, spread evenly over each word.
+    """
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        known = _cmu_pronunciations()
+        missing = [word for word in lexicon.words if word not in known]
+        if missing:
+            raise ValueError(f"words {missing} are not in the CMU dictionary; PocketSphinx cannot listen for them")
+        self.lexicon = lexicon
+        self.digest = digest_json(["pocketsphinx", version("pocketsphinx"), lexicon.digest])
+        self._decoder = _word_loop_decoder({word: known[word] for word in lexicon.words})
+
+    def __reduce__(self) -> tuple[type["PocketSphinxRecogniser"], tuple[Lexicon]]:
+        """Copies in other processes are built anew, since the decoder is a C structure."""
+        return PocketSphinxRecogniser, (self.lexicon,)
+
+    def transcribe(self, songs: Sequence[Waveform]) -> list[Transcript]:
+        """One transcript a song; `confidence` is the decoder's posterior of its best path."""
+        return [self._transcribe(song) for song in songs]
+
+    def _transcribe(self, song: Waveform) -> Transcript:
+        samples = mono_at_rate(song, _SAMPLE_RATE_HZ)
+        level = _PEAK * 32767 / max(float(np.abs(samples).max()), 1e-3)
+        self._decoder.reinit_feat()
+        self._decoder.start_utt()
+        self._decoder.process_raw(np.round(samples * level).astype("<i2").tobytes(), full_utt=True)
+        self._decoder.end_utt()
+        segments = list(self._decoder.seg() or ())
+        words = tuple(
+            TimedWord(name, item.start_frame / _FRAME_RATE_HZ, (item.end_frame + 1) / _FRAME_RATE_HZ)
+            for item in segments
+            if (name := item.word.split("(")[0]) in self.lexicon.pronunciations
+        )
+        phonemes = tuple(phoneme for word in words for phoneme in self._spread(word))
+        return Transcript(phonemes, words, self._posterior() if words else 0.0)
+
+    def _posterior(self) -> float:
+        hypothesis = self._decoder.hyp()
+        return min(1.0, float(self._decoder.logmath.exp(hypothesis.prob))) if hypothesis else 0.0
+
+    def _spread(self, word: TimedWord) -> list[TimedPhoneme]:
+        names = self.lexicon.pronunciations[word.word]
+        edges_s = np.linspace(word.start_s, word.end_s, len(names) + 1)
+        return [
+            TimedPhoneme(name, float(start_s), float(end_s))
+            for name, start_s, end_s in zip(names, edges_s[:-1], edges_s[1:], strict=True)
+        ]
+
+
+def _word_loop_decoder(pronunciations: dict[str, tuple[str, ...]]) -> Any:
+    """A decoder that knows these words alone, each in all its pronunciations."""
+    import pocketsphinx
+
+    lines = [
+        f"{word if number == 1 else f'{word}({number})'} {phones}"
+        for word, ways in pronunciations.items()
+        for number, phones in enumerate(ways, start=1)
+    ]
+    grammar = f"#JSGF V1.0; grammar song; public <song> = ({' | '.join(pronunciations)})*;"
+    with tempfile.TemporaryDirectory() as folder:
+        dictionary = Path(folder) / "words.dict"
+        dictionary.write_text("\n".join(lines) + "\n")
+        config = pocketsphinx.Config(
+            hmm=pocketsphinx.get_model_path("en-us/en-us"), dict=str(dictionary), lm=None, loglevel="FATAL"
+        )
+        decoder = pocketsphinx.Decoder(config)
+        decoder.add_jsgf_string("song", grammar)
+        decoder.activate_search("song")
+    return decoder
+
+
+@cache
+def _cmu_pronunciations() -> dict[str, tuple[str, ...]]:
+    """Each word's pronunciations in the dictionary that PocketSphinx carries."""
+    import pocketsphinx
+
+    ways: dict[str, tuple[str, ...]] = {}
+    for line in Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict")).read_text().splitlines():
+        word, phones = line.split(maxsplit=1)
+        name = word.split("(")[0]
+        ways[name] = (*ways.get(name, ()), phones)
+    return ways

@@ -1,0 +1,89 @@
+"""The closed loop as a list of steps, in the order in which one feeds the next."""
+
+from functools import partial
+from pathlib import Path
+
+from jobs.loop_run import LoopStep, StepResult, StepTools
+from levo.song.prompt import PromptSet
+from pipelines.loop.data_steps import (
+    fit_models,
+    label_corpus,
+    label_recordings,
+    label_separation_sample,
+    make_prompts,
+    render_corpus,
+)
+from pipelines.loop.evaluation_steps import choose_mixture, merge_trials, report_sets, search_sets
+from pipelines.loop.model_steps import align_models, build_initial_model, train_base
+from pipelines.loop.sampling_steps import render_control, sample_sets
+from pipelines.loop.scoring_steps import make_preferences, score_sets
+from pipelines.loop.song_sets import CONTROL, PAIR_SONGS, SongSet
+
+
+def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
+    """Every step of the loop; real recordings are labelled where a folder of them is given."""
+    before: tuple[LoopStep, ...] = (
+        LoopStep("render", "render the corpus", lambda tools: render_corpus(tools.context, tools.progress)),
+        LoopStep("fit", "fit codec and judges", lambda tools: fit_models(tools.context, tools.progress), True),
+        LoopStep("corpus", "label the corpus", lambda tools: label_corpus(tools.context, tools.progress), True),
+        LoopStep("separation", "separate a sample", _separate, True),
+    )
+    if recordings is not None:
+        before = (*before, LoopStep("recordings", "label real recordings", partial(_recordings, recordings), True))
+    return (
+        *before,
+        LoopStep("prompts", "draw the prompts", lambda tools: make_prompts(tools.context, tools.progress)),
+        LoopStep("initial", "build the song model", lambda tools: build_initial_model(tools.context)),
+        LoopStep("train", "train stages 1 and 2", _train, True),
+        LoopStep("sample", "sample candidates", _sample_pairs, True),
+        LoopStep("score", "score candidates", _score_pairs, True),
+        LoopStep("pair", "make preference pairs", lambda tools: make_preferences(tools.context)),
+        LoopStep("align", "align by DPO", _align, True),
+        LoopStep("merge", "interpolate", lambda tools: merge_trials(tools.context)),
+        LoopStep("search-sample", "sample the mixtures", _sample_search, True),
+        LoopStep("search-score", "score the mixtures", _score_search, True),
+        LoopStep("choose", "choose the mixture", lambda tools: choose_mixture(tools.context)),
+        LoopStep("control", "render the control", lambda tools: render_control(tools.context, tools.progress)),
+        LoopStep("report-sample", "sample the report's songs", _sample_report, True),
+        LoopStep("report-score", "score the report's songs", _score_report, True),
+    )
+
+
+def _separate(tools: StepTools) -> StepResult:
+    return label_separation_sample(tools.context, tools.progress)
+
+
+def _recordings(folder: Path, tools: StepTools) -> StepResult:
+    return label_recordings(tools.context, folder, tools.progress)
+
+
+def _train(tools: StepTools) -> StepResult:
+    return train_base(tools.context, tools.progress, tools.log_curve)
+
+
+def _align(tools: StepTools) -> StepResult:
+    return align_models(tools.context, tools.progress, tools.log_curve)
+
+
+def _sample_pairs(tools: StepTools) -> StepResult:
+    return sample_sets(tools.context, [PAIR_SONGS], tools.progress)
+
+
+def _score_pairs(tools: StepTools) -> StepResult:
+    return score_sets(tools.context, [PAIR_SONGS], tools.progress)
+
+
+def _sample_search(tools: StepTools) -> StepResult:
+    return sample_sets(tools.context, search_sets(tools.context.config.merge), tools.progress)
+
+
+def _score_search(tools: StepTools) -> StepResult:
+    return score_sets(tools.context, search_sets(tools.context.config.merge), tools.progress)
+
+
+def _sample_report(tools: StepTools) -> StepResult:
+    return sample_sets(tools.context, report_sets(), tools.progress)
+
+
+def _score_report(tools: StepTools) -> StepResult:
+    return score_sets(tools.context, [SongSet(CONTROL, PromptSet.REPORT), *report_sets()], tools.progress)

@@ -1,0 +1,109 @@
+"""One run of the closed loop: its steps in order, each shown, timed, tracked, and skipped where it is done."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.cluster import ray_cluster
+from jobs.progress import ProgressCallback, RunProgress
+from jobs.summary import StepCost
+from jobs.tracking.protocol import RunStatus, TrackedRun, Tracker
+from levo.training.loop import LoggedStep
+from pipelines.flow.resources import ResourceMonitor
+from pipelines.flow.run_folder import RunFolder, StepRecord
+from pipelines.loop.context import LoopContext
+
+StepResult = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStep:
+    """A step: its name, what it does in a few words, and the function that does it."""
+
+    name: str
+    title: str
+    act: Callable[["StepTools"], StepResult]
+    needs_ray: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepTools:
+    """What a step works with."""
+
+    context: LoopContext
+    progress: ProgressCallback
+    tracked: TrackedRun
+
+    def log_curve(self, phase: str, logged: LoggedStep) -> None:
+        """A training interval's metrics, under the phase's name."""
+        numbers = logged.metrics | logged.speed
+        self.tracked.log_metrics({f"{phase}/{name}": value for name, value in numbers.items()}, logged.step)
+
+
+class LoopRun:
+    """Runs steps in one folder; Ray starts when the first step that is not done needs it."""
+
+    def __init__(self, context: LoopContext, folder: RunFolder, tracker: Tracker, progress: RunProgress) -> None:
+        self._context = context
+        self._folder = folder
+        self._tracker = tracker
+        self._progress = progress
+        self.records: list[StepRecord] = []
+        self.results: dict[str, StepResult] = {}
+
+    def run(self, steps: tuple[LoopStep, ...], monitor: ResourceMonitor) -> None:
+        """Do what is not done; an error leaves every finished step as it is."""
+        with ExitStack() as resources:
+            for step in steps:
+                record = self._run_step(step, monitor, resources)
+                self.records.append(record)
+                self.results[step.name] = record.result
+
+    def costs(self) -> tuple[StepCost, ...]:
+        """What each step took."""
+        return tuple(StepCost(one.name, one.wall_s, one.cpu_s, one.skipped) for one in self.records)
+
+    def _run_step(self, step: LoopStep, monitor: ResourceMonitor, resources: ExitStack) -> StepRecord:
+        tracked = self._tracker.step(self._folder.key, step.name)
+        with self._progress.step(step.title) as show:
+
+            def act() -> StepResult:
+                if step.needs_ray:
+                    resources.enter_context(ray_cluster())
+                return step.act(StepTools(self._context, show, tracked))
+
+            try:
+                record = self._folder.run_step(step.name, {}, act, monitor.cpu_seconds)
+            except BaseException:
+                tracked.finish(RunStatus.FAILED)
+                raise
+        self._progress.done(step.title, record.wall_s, short_note(record.result), skipped=record.skipped)
+        if not record.skipped:
+            tracked.log_metrics({"wall_s": record.wall_s, "cpu_s": record.cpu_s, **numbers_in(record.result)})
+            tracked.finish()
+        return record
+
+
+def numbers_in(result: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """All numbers of a nested result, named by their path."""
+    numbers: dict[str, float] = {}
+    for name, value in result.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            numbers |= numbers_in(value, f"{path}.")
+        elif isinstance(value, int | float):
+            numbers[path] = float(value)
+    return numbers
+
+
+def short_note(result: Mapping[str, Any], longest: int = 3) -> str:
+    """A few of a result's plain values, for the line that a finished step leaves."""
+    plain = [(name, value) for name, value in result.items() if isinstance(value, int | float)]
+    return ", ".join(f"{name.removeprefix('num_')} {value:g}" for name, value in plain[:longest])
+
+
+def run_folder_of(out: Path, context: LoopContext, version: str) -> RunFolder:
+    """Claim `out` for this configuration; raises `ForeignFolderError` where it is another run's."""
+    return RunFolder(out, {"loop": context.config, "version": version})

@@ -1,0 +1,111 @@
+"""`levo prepare`: a folder of recordings becomes a corpus of separated, tokenized, labelled songs."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from jobs.progress import RunProgress
+    from pipelines.corpus.flow import CorpusModels, PreparedCorpus
+    from pipelines.flow.executor import Executor
+
+_BATCH_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareOptions:
+    """Check, separate, tokenize and label recordings, and publish them as a snapshot.
+
+    Run again, it does only what is new or changed. A recording that cannot be used is counted with its reason.
+    """
+
+    audio: Path
+    """Folder of recordings (FLAC, WAV, MP3, Ogg, AIFF); a metadata.jsonl in it names songs, stems, lyrics and tags."""
+    corpus: Path
+    """Folder of the corpus; empty, or made from the same recordings."""
+    models: Path = Path("out/demo/models")
+    """The models folder of a finished `levo demo`."""
+    workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 2
+    """Ray actors that work at once; 0 works in this process, without Ray."""
+    listen: int = 8
+    """Songs decoded again from their tokens into CORPUS/listen."""
+    max_duration_s: float = 600.0
+    """Longer recordings are refused."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the options, run the flow, show what became of the recordings."""
+    options = tyro.cli(PrepareOptions, args=list(arguments), prog="levo prepare")
+    _check(options)
+
+    from jobs.corpus_tables import outcome_summary
+    from jobs.progress import RunProgress
+    from pipelines.corpus.embedded import embedded_models
+    from pipelines.corpus.flow import claim_corpus
+
+    models = embedded_models(options.models)
+    claim_corpus(options.corpus, options.audio)
+    progress = RunProgress(num_steps=2)
+    with _executor(options.workers) as executor:
+        prepared = _prepare(options, models, executor, progress)
+    files = _decode(options, models, progress)
+    progress.console.print(outcome_summary(prepared.outcomes))
+    print(f"{prepared.num_reused} recordings were done before; snapshot {prepared.snapshot.manifest.snapshot_id[:12]}")
+    print(f"{len(files)} files to listen to in {options.corpus / 'listen'}")
+    print(f"levo corpus status --corpus {options.corpus}")
+    return 0
+
+
+def _check(options: PrepareOptions) -> None:
+    if not options.audio.is_dir():
+        raise NotADirectoryError(f"--audio {options.audio} is no folder; expected one that holds recordings")
+    for name in ("workers", "listen"):
+        if getattr(options, name) < 0:
+            raise ValueError(f"--{name} is {getattr(options, name)}; expected 0 or more")
+    if options.max_duration_s <= 0:
+        raise ValueError(f"--max-duration-s is {options.max_duration_s}; expected more than 0")
+
+
+@contextmanager
+def _executor(num_workers: int) -> "Iterator[Executor]":
+    if num_workers == 0:
+        from pipelines.flow.executor import InProcessExecutor
+
+        yield InProcessExecutor(_BATCH_SIZE)
+        return
+    from jobs.cluster import ray_cluster
+    from pipelines.flow.ray_executor import RayExecutor
+
+    with ray_cluster():
+        yield RayExecutor(num_workers, _BATCH_SIZE)
+
+
+def _prepare(
+    options: PrepareOptions, models: "CorpusModels", executor: "Executor", progress: "RunProgress"
+) -> "PreparedCorpus":
+    from pipelines.corpus.decode import AudioLimits
+    from pipelines.corpus.flow import CorpusConfig, prepare_corpus
+
+    config = CorpusConfig(limits=AudioLimits(max_duration_s=options.max_duration_s))
+    with progress.step("recordings") as report:
+        return prepare_corpus(
+            options.audio,
+            options.corpus,
+            models,
+            config,
+            executor,
+            lambda state: report(state.num_done, state.num_items),
+        )
+
+
+def _decode(options: PrepareOptions, models: "CorpusModels", progress: "RunProgress") -> list[Path]:
+    from pipelines.corpus.listening import write_decoded
+    from pipelines.corpus.snapshot import open_corpus
+
+    corpus = open_corpus(options.corpus)
+    with progress.step("decoded again") as report:
+        return write_decoded(corpus, corpus.songs[: options.listen], models.codec.open(), report)

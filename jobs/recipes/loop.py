@@ -1,0 +1,140 @@
+"""Recipes of the closed loop: `demo` for two cores and a quarter of an hour, `tiny` for tests of faults and gates."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from levo.model.conditions import ConditionDropout
+from levo.model.sampling.lane import LengthClass
+from levo.song.scores import Axis
+from pipelines.loop.config import (
+    AlignmentConfig,
+    CorpusConfig,
+    JudgesConfig,
+    LoopConfig,
+    MergeConfig,
+    ModelSize,
+    PhasePlan,
+    PromptsConfig,
+    SamplingConfig,
+    TrainingConfig,
+)
+from pipelines.rendered.world import WorldConfig
+
+
+def demo(seed: int = 0) -> LoopConfig:
+    """The whole loop on two cores: a corpus of 1,600 songs and a song model of two million parameters."""
+    clean, everything = ("studio",), ("studio", "wild")
+    return LoopConfig(
+        recipe="demo",
+        seed=seed,
+        world=WorldConfig(),
+        corpus=CorpusConfig(num_studio=1024, num_wild=512, num_long=48, num_separation_sample=72),
+        judges=JudgesConfig(
+            num_codec_songs=192,
+            num_recogniser_songs=320,
+            recogniser_steps=700,
+            num_similarity_songs=320,
+            similarity_steps=400,
+            num_musicality_songs=200,
+            musicality_steps=400,
+            num_tagger_songs=128,
+            num_noise_songs=32,
+        ),
+        model=ModelSize(
+            width=128, num_heads=4, feed_forward_width=384, num_layers=4, num_decoder_layers=2, delays=(0, 2, 2)
+        ),
+        training=TrainingConfig(
+            phases=(
+                PhasePlan("pretrain-clean", "pretrain", clean, 900, 6, 1.5e-3, 50, min_ratio=0.3),
+                PhasePlan("pretrain", "pretrain", everything, 400, 6, 8e-4, 20, min_ratio=0.1),
+                PhasePlan("extend", "extend", everything, 500, 6, 1.5e-3, 20, min_ratio=0.1),
+            ),
+            num_workers=1,
+            threads_per_worker=2,
+            zero_stage=1,
+            use_gpu=False,
+            dropout=ConditionDropout(all_conditions=0.1, description=0.1, audio_prompt=0.3),
+            checkpoint_every=500,
+            max_failures=2,
+        ),
+        prompts=PromptsConfig(num_pair=160, num_search=48, num_report=128, num_long_report=16, audio_prompt_frames=50),
+        sampling=SamplingConfig(
+            length_classes=(
+                LengthClass(num_rows=64, max_frames=176, max_prefix=104),
+                LengthClass(num_rows=8, max_frames=776, max_prefix=224),
+            ),
+            num_replicas=2,
+            temperature=0.8,
+            top_k=0,
+            guidance=1.0,
+            candidates_per_prompt=6,
+            samples_per_search_prompt=1,
+            samples_per_report_prompt=1,
+        ),
+        alignment=AlignmentConfig(
+            margins={Axis.LYRIC: 0.1, Axis.PROMPT: 0.05, Axis.MUSICALITY: 0.3},
+            noise_multiple=2.0,
+            pairs_per_prompt=2,
+            beta=0.1,
+            learning_rate={Axis.LYRIC: 4e-5, Axis.PROMPT: 4e-5, Axis.MUSICALITY: 4e-5},
+            mixed_learning_rate=4e-5,
+            batch_size=8,
+            epochs=2,
+        ),
+        merge=MergeConfig(
+            coefficients=((0.334, 0.333, 0.333), (0.5, 0.25, 0.25), (0.6, 0.2, 0.2), (0.5, 0.5, 0.5)),
+            max_similarity_loss=0.02,
+            max_musicality_loss=0.15,
+        ),
+    )
+
+
+def tiny(seed: int = 0) -> LoopConfig:
+    """The same loop with next to nothing in it: it shows that the parts fit, and learns nothing worth hearing."""
+    recipe = demo(seed)
+    return replace(
+        recipe,
+        recipe="tiny",
+        corpus=CorpusConfig(num_studio=24, num_wild=16, num_long=4, num_separation_sample=6),
+        judges=JudgesConfig(
+            num_codec_songs=24,
+            num_recogniser_songs=16,
+            recogniser_steps=20,
+            num_similarity_songs=64,
+            similarity_steps=10,
+            num_musicality_songs=16,
+            musicality_steps=10,
+            num_tagger_songs=64,
+            num_noise_songs=4,
+        ),
+        model=replace(recipe.model, width=32, num_heads=2, feed_forward_width=64, num_layers=1, num_decoder_layers=1),
+        training=replace(
+            recipe.training,
+            phases=tuple(replace(phase, steps=10, warmup_steps=2) for phase in recipe.training.phases),
+            checkpoint_every=10,
+        ),
+        prompts=replace(recipe.prompts, num_pair=8, num_search=4, num_report=6, num_long_report=2),
+        sampling=replace(
+            recipe.sampling,
+            length_classes=(
+                LengthClass(num_rows=16, max_frames=176, max_prefix=104),
+                LengthClass(num_rows=4, max_frames=776, max_prefix=224),
+            ),
+            num_replicas=1,
+            candidates_per_prompt=3,
+        ),
+        alignment=replace(
+            recipe.alignment, margins=dict.fromkeys(Axis, 0.0), noise_multiple=0.0, pairs_per_prompt=1, epochs=1
+        ),
+        merge=replace(recipe.merge, coefficients=((0.334, 0.333, 0.333),)),
+    )
+
+
+RECIPES: dict[str, Callable[[int], LoopConfig]] = {"demo": demo, "tiny": tiny}
+
+
+def recipe_named(name: str, seed: int) -> LoopConfig:
+    """A recipe by its name; raises `ValueError` with the names there are."""
+    if name not in RECIPES:
+        raise ValueError(f"no recipe {name!r}; expected one of {sorted(RECIPES)}")
+    return RECIPES[name](seed)

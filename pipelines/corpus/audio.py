@@ -1,0 +1,78 @@
+"""Reading the audio of songs in a worker: checked against its digest, decoded within limits, kept a while."""
+
+import hashlib
+from collections import OrderedDict
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from levo.codec.stems import Stems
+from levo.song.waveform import Waveform, mono_waveform
+from pipelines.corpus.decode import AudioError, AudioLimits, decode_audio
+from pipelines.corpus.records import AudioPlace, AudioReference, LabelSource, StemmedSong
+from pipelines.flow.objects import ObjectStore
+
+_KEPT_BYTES = 1 << 28
+
+
+class AudioReader:
+    """Decodes audio references; the last few stay decoded, since the stages of one worker ask for the same songs."""
+
+    def __init__(self, recordings: Path, objects: Path, limits: AudioLimits, kept_bytes: int = _KEPT_BYTES) -> None:
+        self._folders = {AudioPlace.SOURCE: recordings, AudioPlace.OBJECTS: objects}
+        self._limits = limits
+        self._kept_bytes = kept_bytes
+        self._kept: OrderedDict[str, Waveform] = OrderedDict()
+
+    def read(self, audio: AudioReference) -> Waveform:
+        """The sound of a reference; raises AudioError where it cannot be used or is not what was listed."""
+        if audio.sha256 in self._kept:
+            self._kept.move_to_end(audio.sha256)
+            return self._kept[audio.sha256]
+        waveform = decode_audio(self._bytes(audio), self._limits)
+        self._kept[audio.sha256] = waveform
+        while len(self._kept) > 1 and sum(kept.samples.nbytes for kept in self._kept.values()) > self._kept_bytes:
+            self._kept.popitem(last=False)
+        return waveform
+
+    def stems(self, song: StemmedSong) -> Stems:
+        """A song's stems; the mixture of separated ones is their sum, at the rate they were separated at."""
+        vocal, accompaniment = self.read(song.stems.vocal), self.read(song.stems.accompaniment)
+        if song.stem_source is LabelSource.METADATA:
+            return Stems(vocal, accompaniment, self.read(song.audio))
+        mixture = Waveform(vocal.samples + accompaniment.samples, vocal.sample_rate_hz)
+        return Stems(vocal, accompaniment, mixture)
+
+    def _bytes(self, audio: AudioReference) -> bytes:
+        path = self._folders[audio.place] / audio.path
+        if audio.num_bytes > self._limits.max_file_bytes:
+            raise AudioError("too large", f"{audio.num_bytes} bytes; expected at most {self._limits.max_file_bytes}")
+        if not path.is_file():
+            raise AudioError("missing", f"{audio.path} is no longer there")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != audio.sha256:
+            raise AudioError("changed", f"{audio.path} changed after it was listed; run again")
+        return content
+
+
+@cache
+def open_reader(recordings: Path, objects: Path, limits: AudioLimits) -> AudioReader:
+    """One reader a process, shared by the stages that run in it."""
+    return AudioReader(recordings, objects, limits)
+
+
+def mono_at(waveform: Waveform, sample_rate_hz: int) -> Waveform:
+    """One channel at another rate."""
+    mono = waveform.mono
+    if waveform.sample_rate_hz != sample_rate_hz:
+        mono = np.clip(soxr.resample(mono, waveform.sample_rate_hz, sample_rate_hz), -1, 1)
+    return mono_waveform(mono, sample_rate_hz)
+
+
+def store_audio(waveform: Waveform, store: ObjectStore) -> AudioReference:
+    """Keep sound as an object, and refer to it."""
+    reference = store.put_waveform(waveform)
+    path = store.path(reference).relative_to(store.folder).as_posix()
+    return AudioReference(AudioPlace.OBJECTS, path, reference.sha256, reference.num_bytes)

@@ -1,0 +1,149 @@
+"""The corpus flow: a folder of recordings becomes a Parquet snapshot of separated, tokenized, labelled songs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from annotation.recogniser.protocol import Recogniser
+from annotation.separation.protocol import Separator
+from annotation.structure.protocol import StructureLabeller
+from annotation.tags.protocol import Tagger
+from levo.codec.protocol import Codec
+from pipelines.corpus.check import AudioPlaces, CheckAudio, FindStems
+from pipelines.corpus.decode import AudioLimits
+from pipelines.corpus.label import Ask, FindStructure, FindTags, JudgeMusicality
+from pipelines.corpus.listing import list_songs
+from pipelines.corpus.records import JudgedSong, PreparedSong, SourceSong, extended
+from pipelines.corpus.tiers import musicality_tiers
+from pipelines.corpus.tokenize import TokenizeSongs, Transcribe
+from pipelines.flow.atomic import write_bytes_atomically
+from pipelines.flow.executor import Executor
+from pipelines.flow.identity import chain_identities
+from pipelines.flow.memory import Memory
+from pipelines.flow.model_source import ModelSource
+from pipelines.flow.outcomes import outcome_table
+from pipelines.flow.pipeline import Pipeline
+from pipelines.flow.run import FlowResult, ProgressCallback, run_flow
+from pipelines.flow.snapshot import Snapshot, SnapshotStore
+from pipelines.flow.stage import Refusal
+from reward.musicality.protocol import MusicalityReward
+
+OWNER_FILE = "corpus.json"
+OBJECTS_FOLDER = "objects"
+SONGS = "songs"
+_FORMAT = 1
+
+
+class ForeignCorpusError(ValueError):
+    """The folder holds the corpus of other recordings, or something else altogether."""
+
+
+@dataclass(frozen=True)
+class CorpusModels:
+    """The models of the corpus's stages; embedded or production ones behind the same protocols."""
+
+    separator: ModelSource[Separator]
+    codec: ModelSource[Codec]
+    codec_rate_hz: int
+    recogniser: ModelSource[Recogniser]
+    labeller: ModelSource[StructureLabeller]
+    tagger: ModelSource[Tagger]
+    judge: ModelSource[MusicalityReward]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusConfig:
+    """What is accepted, and which songs the slower labellers hear."""
+
+    limits: AudioLimits = field(default_factory=AudioLimits)
+    transcribe_every_song: bool = False
+    structure: Ask = Ask.WHERE_NEEDED
+    tags: Ask = Ask.WHERE_NEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCorpus:
+    """What a run of the flow gave: the published snapshot, one outcome a song, and how many were done before."""
+
+    snapshot: Snapshot
+    outcomes: tuple[PreparedSong | Refusal, ...]
+    num_reused: int
+
+
+def corpus_pipeline(
+    recordings: Path, corpus: Path, models: CorpusModels, config: CorpusConfig
+) -> Pipeline[SourceSong, JudgedSong]:
+    """The stages in order: what is slow to make and rarely changes comes first."""
+    places = AudioPlaces(recordings.resolve(), corpus.resolve() / OBJECTS_FOLDER, config.limits)
+    return Pipeline[SourceSong, JudgedSong](
+        (
+            CheckAudio(places),
+            FindStems(places, models.separator, models.codec_rate_hz),
+            TokenizeSongs(places, models.codec),
+            Transcribe(places, models.recogniser, config.transcribe_every_song),
+            FindStructure(places, models.labeller, config.structure),
+            FindTags(places, models.tagger, config.tags),
+            JudgeMusicality(places, models.judge),
+        )
+    )
+
+
+def prepare_corpus(
+    recordings: Path,
+    corpus: Path,
+    models: CorpusModels,
+    config: CorpusConfig,
+    executor: Executor,
+    progress: ProgressCallback | None = None,
+) -> PreparedCorpus:
+    """Bring a corpus up to date with its recordings and publish it; what is unchanged is not done again.
+
+    Raises ForeignCorpusError where `corpus` holds something else.
+    """
+    claim_corpus(corpus, recordings)
+    listing = list_songs(recordings, corpus / "listing.parquet")
+    pipeline = corpus_pipeline(recordings, corpus, models, config)
+    result = run_flow(pipeline, listing.songs, executor, Memory(corpus / "memory"), progress)
+    outcomes = (*_with_tiers(result), *listing.refusals)
+    versions = {
+        "flow": chain_identities(pipeline.stages)[-1],
+        **{name: source.digest for name, source in model_sources(models).items()},
+    }
+    snapshot = SnapshotStore(corpus).publish({SONGS: outcome_table(outcomes, PreparedSong)}, versions)
+    return PreparedCorpus(snapshot, outcomes, result.num_reused)
+
+
+def model_sources(models: CorpusModels) -> Mapping[str, ModelSource[Codec]]:
+    """The models by the name of their place."""
+    return {name: value for name, value in vars(models).items() if isinstance(value, ModelSource)}
+
+
+def claim_corpus(corpus: Path, recordings: Path) -> None:
+    """Mark a folder as the corpus of these recordings; raises ForeignCorpusError where it is something else."""
+    owner = {"format": _FORMAT, "recordings": str(recordings.resolve())}
+    file = corpus / OWNER_FILE
+    if file.exists():
+        found = json.loads(file.read_text())
+        if found != owner:
+            raise ForeignCorpusError(
+                f"{corpus} is the corpus of {found.get('recordings')} (format {found.get('format')}), "
+                f"not of {owner['recordings']} (format {_FORMAT}); choose another folder"
+            )
+    elif corpus.exists() and any(corpus.iterdir()):
+        raise ForeignCorpusError(f"{corpus} is not empty and has no {OWNER_FILE}; choose an empty folder")
+    else:
+        write_bytes_atomically(file, (json.dumps(owner) + "\n").encode())
+
+
+def corpus_recordings(corpus: Path) -> Path:
+    """The folder of recordings that a corpus was made from."""
+    return Path(json.loads((corpus / OWNER_FILE).read_text())["recordings"])
+
+
+def _with_tiers(result: FlowResult[JudgedSong]) -> list[PreparedSong | Refusal]:
+    tiers = iter(musicality_tiers([song.musicality for song in result.records]))
+    return [
+        outcome if isinstance(outcome, Refusal) else extended(outcome, PreparedSong, tier=next(tiers))
+        for outcome in result.outcomes
+    ]

@@ -1,0 +1,131 @@
+"""The records of the corpus flow: what is known of a song grows from stage to stage."""
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from levo.song.description import MusicalityTier
+from levo.song.scores import Score
+from levo.song.timing import TimedPhoneme, TimedSection, TimedWord
+from pipelines.flow.objects import ObjectReference
+
+
+class LabelSource(StrEnum):
+    """Who says so: the metadata that came with the recording, or the flow's own stages."""
+
+    METADATA = "metadata"
+    FLOW = "flow"
+
+
+class AudioPlace(StrEnum):
+    """Where a file lies: in the folder of recordings, or among the corpus's objects."""
+
+    SOURCE = "source"
+    OBJECTS = "objects"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReference:
+    """A sound file by its place, its path there, and its SHA-256."""
+
+    place: AudioPlace
+    path: str
+    sha256: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StemReferences:
+    """The two stems of a song."""
+
+    vocal: AudioReference
+    accompaniment: AudioReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSong:
+    """A recording as it was found, with what its metadata say; `lyrics` and `tags` are None where they say nothing."""
+
+    song_id: str
+    audio: AudioReference
+    true_stems: StemReferences | None = None
+    collection: str | None = None
+    singer: str | None = None
+    licence: str | None = None
+    given_lyrics: str | None = None
+    given_tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedSong(SourceSong):
+    """A recording that could be decoded and is within the limits."""
+
+    duration_s: float
+    sample_rate_hz: int
+    num_channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StemmedSong(CheckedSong):
+    """A song with its stems: true ones from the metadata, or a separator's."""
+
+    stems: StemReferences
+    stem_source: LabelSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizedSong(StemmedSong):
+    """A song with its token grid (int32 [3, frames], npy)."""
+
+    tokens: ObjectReference
+    num_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribedSong(TokenizedSong):
+    """A song with what a recogniser heard in its vocal; None where it was not asked."""
+
+    heard_words: tuple[TimedWord, ...] | None
+    heard_phonemes: tuple[TimedPhoneme, ...] | None
+    transcript_confidence: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructuredSong(TranscribedSong):
+    """A song with its sections (None where the labeller was not asked) and its lyrics in the released format."""
+
+    sections: tuple[TimedSection, ...] | None
+    lyrics: str
+    lyrics_source: LabelSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedSong(StructuredSong):
+    """A song with its style tags, and its tempo as it was heard (None where it was not)."""
+
+    tags: tuple[str, ...]
+    tags_source: LabelSource
+    tempo_bpm: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedSong(TaggedSong):
+    """A song with its musicality."""
+
+    musicality: Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedSong(JudgedSong):
+    """A song of the corpus: with its musicality tier among all songs; None where its musicality is missing."""
+
+    tier: MusicalityTier | None
+
+
+Song = TypeVar("Song", bound=SourceSong)
+
+
+def extended(song: SourceSong, record_type: type[Song], **added: Any) -> Song:
+    """The next stage's record: all that is known of a song, and what the stage adds."""
+    known = {field.name: getattr(song, field.name) for field in fields(song)}
+    return record_type(**known, **added)

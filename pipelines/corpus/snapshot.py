@@ -1,0 +1,55 @@
+"""A prepared corpus as its readers see it: songs and refusals of the current snapshot, their stems and their tokens."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from levo.codec.stems import Stems
+from levo.song.tokens import TokenGrid
+from pipelines.corpus.audio import AudioReader
+from pipelines.corpus.decode import AudioLimits
+from pipelines.corpus.flow import OBJECTS_FOLDER, SONGS, corpus_recordings
+from pipelines.corpus.records import PreparedSong, TokenizedSong
+from pipelines.flow.objects import ObjectStore
+from pipelines.flow.outcomes import records_of_outcomes, refusals_of_outcomes
+from pipelines.flow.snapshot import Snapshot, SnapshotError, SnapshotStore
+from pipelines.flow.stage import Refusal
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """One snapshot of a corpus; the recordings themselves lie where they were."""
+
+    folder: Path
+    recordings: Path
+    snapshot: Snapshot
+
+    @cached_property
+    def songs(self) -> tuple[PreparedSong, ...]:
+        """Every usable song, in the order of the recordings."""
+        return tuple(records_of_outcomes(self.snapshot.table(SONGS), PreparedSong))
+
+    @cached_property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Every recording that cannot be used."""
+        return tuple(refusals_of_outcomes(self.snapshot.table(SONGS)))
+
+    def tokens(self, song: TokenizedSong) -> TokenGrid:
+        """A song's token grid."""
+        return TokenGrid(ObjectStore(self.folder / OBJECTS_FOLDER).get_array(song.tokens))
+
+    def stems(self, song: TokenizedSong) -> Stems:
+        """A song's stems, true or separated."""
+        return self._reader.stems(song)
+
+    @cached_property
+    def _reader(self) -> AudioReader:
+        return AudioReader(self.recordings, self.folder / OBJECTS_FOLDER, AudioLimits(), kept_bytes=0)
+
+
+def open_corpus(folder: Path) -> Corpus:
+    """The newest snapshot of a corpus; raises SnapshotError where there is none."""
+    snapshot = SnapshotStore(folder).current()
+    if snapshot is None:
+        raise SnapshotError(f"{folder} holds no corpus; `levo prepare --corpus {folder}` makes one")
+    return Corpus(folder, corpus_recordings(folder), snapshot)

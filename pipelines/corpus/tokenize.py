@@ -1,0 +1,86 @@
+"""The stages of the corpus flow that hear: stems to tokens, and the vocal to words and phonemes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from annotation.recogniser.protocol import Recogniser, Transcript
+from levo.codec.protocol import Codec
+from pipelines.corpus.check import AudioPlaces
+from pipelines.corpus.records import CheckedSong, StemmedSong, TokenizedSong, TranscribedSong, extended
+from pipelines.flow.model_source import ModelSource
+from pipelines.flow.stage import Stage, Work
+
+MAX_BATCH_S = 240.0
+Song = TypeVar("Song", bound=CheckedSong)
+
+
+def batches_of_length(songs: Sequence[Song], max_s: float = MAX_BATCH_S) -> Iterator[list[Song]]:
+    """Songs in order, in batches of bounded total length, so that memory does not grow with the songs."""
+    batch: list[Song] = []
+    for song in songs:
+        if batch and sum(other.duration_s for other in batch) + song.duration_s > max_s:
+            yield batch
+            batch = []
+        batch.append(song)
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizeSongs(Stage[StemmedSong, TokenizedSong]):
+    """Codes of the three streams, stored as objects."""
+
+    name: ClassVar[str] = "tokens"
+    version: ClassVar[str] = "1"
+    places: AudioPlaces
+    codec: ModelSource[Codec]
+
+    def open(self) -> Work[StemmedSong, TokenizedSong]:
+        """Load the codec."""
+        reader, store, codec = self.places.reader(), self.places.store(), self.codec.open()
+
+        def tokenize(batch: Sequence[StemmedSong]) -> list[TokenizedSong]:
+            tokenized = []
+            for songs in batches_of_length(batch):
+                for song, grid in zip(songs, codec.encode_batch([reader.stems(song) for song in songs]), strict=True):
+                    tokens = store.put_array(grid.codes)
+                    tokenized.append(extended(song, TokenizedSong, tokens=tokens, num_frames=grid.num_frames))
+            return tokenized
+
+        return tokenize
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribe(Stage[TokenizedSong, TranscribedSong]):
+    """What is sung, heard in the vocal stem of songs whose metadata give no lyrics (or of every song)."""
+
+    name: ClassVar[str] = "transcript"
+    version: ClassVar[str] = "1"
+    places: AudioPlaces
+    recogniser: ModelSource[Recogniser]
+    every_song: bool = False
+
+    def open(self) -> Work[TokenizedSong, TranscribedSong]:
+        """Load the recogniser."""
+        reader, recogniser = self.places.reader(), self.recogniser.open()
+
+        def transcribe(batch: Sequence[TokenizedSong]) -> list[TranscribedSong]:
+            asked = [song for song in batch if self.every_song or song.given_lyrics is None]
+            heard: dict[str, Transcript] = {}
+            for songs in batches_of_length(asked):
+                vocals = [reader.stems(song).vocal for song in songs]
+                heard |= dict(zip((song.song_id for song in songs), recogniser.transcribe(vocals), strict=True))
+            return [_transcribed(song, heard.get(song.song_id)) for song in batch]
+
+        return transcribe
+
+
+def _transcribed(song: TokenizedSong, transcript: Transcript | None) -> TranscribedSong:
+    return extended(
+        song,
+        TranscribedSong,
+        heard_words=transcript.words if transcript else None,
+        heard_phonemes=transcript.phonemes if transcript else None,
+        transcript_confidence=transcript.confidence if transcript else None,
+    )

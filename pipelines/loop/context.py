@@ -1,0 +1,104 @@
+"""What every step of a run starts from: its configuration, its places, and the models that earlier steps left there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from annotation.recogniser.ctc import CtcRecogniser
+from annotation.recogniser.lexicon import Lexicon
+from annotation.recogniser.pocketsphinx import PocketSphinxRecogniser
+from annotation.separation.embedded import EmbeddedSeparator
+from annotation.structure.embedded import EmbeddedStructureLabeller
+from annotation.tags.embedded import EmbeddedTagger
+from levo.codec.embedded import EmbeddedCodec
+from pipelines.corpus.check import AudioPlaces
+from pipelines.corpus.decode import AudioLimits
+from pipelines.corpus.flow import CorpusModels
+from pipelines.flow.model_source import Digested, ModelSource, model_source
+from pipelines.loop.config import LoopConfig
+from pipelines.loop.fitting import (
+    CODEC,
+    DEFECTS,
+    MUSICALITY,
+    RECOGNISER,
+    SIMILARITY,
+    TAG_AGREEMENT,
+    TAGGER,
+    FittingPlaces,
+)
+from pipelines.loop.places import RunPlaces
+from pipelines.loop.scoring import HeldOutJudges, ScoringModels
+from pipelines.rendered.voice import Voice, open_voice
+from reward.judges.defects import DefectsJudge
+from reward.judges.tag_agreement import TagAgreementJudge
+from reward.musicality.embedded import EmbeddedMusicality
+from reward.similarity.embedded import EmbeddedSimilarity
+
+Model = TypeVar("Model", bound=Digested)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopContext:
+    """One run's configuration and places."""
+
+    config: LoopConfig
+    places: RunPlaces
+
+    @property
+    def fitting(self) -> FittingPlaces:
+        """Where models are fitted."""
+        return FittingPlaces(self.places.models, self.config.seed)
+
+    def voice(self) -> Voice:
+        """The rendered world's voice, its notes synthesised at the first call of the run."""
+        return open_voice(self.config.world, self.places.voice)
+
+    def codec(self) -> EmbeddedCodec:
+        """The run's codec."""
+        return EmbeddedCodec.load(self.places.models / CODEC)
+
+    def lexicon(self) -> Lexicon:
+        """Pronunciations of the world's words."""
+        return Lexicon(self.voice().lexicon)
+
+    def corpus_models(self) -> CorpusModels:
+        """The models of the corpus flow's stages."""
+        return CorpusModels(
+            separator=model_source(EmbeddedSeparator),
+            codec=self._stored(EmbeddedCodec.load, CODEC),
+            codec_rate_hz=self.config.world.sample_rate_hz,
+            recogniser=self._stored(CtcRecogniser.load, RECOGNISER),
+            labeller=model_source(EmbeddedStructureLabeller),
+            tagger=self._stored(EmbeddedTagger.load, TAGGER),
+            judge=self._stored(EmbeddedMusicality.load, MUSICALITY),
+        )
+
+    def scoring_models(self) -> ScoringModels:
+        """The corpus flow's models, and the similarity judge."""
+        corpus = self.corpus_models()
+        return ScoringModels(
+            codec=corpus.codec,
+            recogniser=corpus.recogniser,
+            labeller=corpus.labeller,
+            tagger=corpus.tagger,
+            musicality=corpus.judge,
+            similarity=self._stored(EmbeddedSimilarity.load, SIMILARITY),
+        )
+
+    def held_out_judges(self) -> HeldOutJudges:
+        """The judges that make no pair."""
+        lexicon = self.lexicon()
+        return HeldOutJudges(
+            recogniser=model_source(partial(PocketSphinxRecogniser, lexicon)),
+            tags=self._stored(TagAgreementJudge.load, TAG_AGREEMENT),
+            defects=self._stored(DefectsJudge.load, DEFECTS),
+        )
+
+    def audio_places(self, folder: Path) -> AudioPlaces:
+        """Where the sound of candidates kept under `folder` lies; nothing of it comes from recordings."""
+        return AudioPlaces(folder.resolve(), (folder / "objects").resolve(), AudioLimits(min_duration_s=0.0))
+
+    def _stored(self, load: Callable[[Path], Model], name: str) -> ModelSource[Model]:
+        return model_source(partial(load, self.places.models.resolve() / name))

@@ -1,0 +1,181 @@
+"""The steps before the song model: render the corpus, fit codec and judges, label the songs, draw the prompts."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from pipelines.corpus.flow import SONGS, CorpusConfig, prepare_corpus
+from pipelines.corpus.label import Ask
+from pipelines.corpus.records import PreparedSong
+from pipelines.flow.outcomes import records_of_outcomes, refusals_of_outcomes
+from pipelines.flow.ray_executor import RayExecutor
+from pipelines.flow.run import Progress
+from pipelines.flow.snapshot import SnapshotStore
+from pipelines.flow.stage import Refusal
+from pipelines.loop.context import LoopContext
+from pipelines.loop.fitting import (
+    calibrate_held_out_judges,
+    fit_codec,
+    fit_musicality_judge,
+    fit_recogniser,
+    fit_similarity_judge,
+    fit_tagger,
+    measure_scorer_noise,
+)
+from pipelines.loop.label_quality import own_label_quality, read_truth, separation_quality
+from pipelines.loop.prompts import PromptSource, draw_prompts, publish_prompts
+from pipelines.loop.separation_sample import write_separation_sample
+from pipelines.rendered.catalogue import RenderedCorpusConfig
+from pipelines.rendered.corpus import write_corpus
+
+StepProgress = Callable[[int, int], None]
+StepResult = dict[str, Any]
+_NUM_WORKERS = 2
+
+
+def render_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
+    """Write the rendered corpus as audio files and metadata."""
+    corpus = context.config.corpus
+    written = write_corpus(
+        RenderedCorpusConfig(
+            num_studio=corpus.num_studio,
+            num_wild=corpus.num_wild,
+            num_long=corpus.num_long,
+            seed=context.config.seed,
+            world=context.config.world,
+        ),
+        context.places.songs,
+        progress,
+        bank_folder=context.places.voice,
+        num_workers=_NUM_WORKERS,
+    )
+    return {"num_songs": written.num_songs}
+
+
+def fit_models(context: LoopContext, progress: StepProgress) -> StepResult:
+    """Fit the codec, and then side by side everything that listens to what it decodes."""
+    num_models = 6
+    digests: StepResult = {"codec": fit_codec(context.config.judges, context.fitting, context.voice())}
+    progress(1, num_models)
+    waiting = {
+        ray.remote(fit).remote(context): name
+        for name, fit in (
+            ("recogniser", _recogniser),
+            ("musicality", _musicality),
+            ("similarity", _similarity),
+            ("tagger", _tagger),
+            ("held_out", _held_out),
+        )
+    }
+    left = list(waiting)
+    while left:
+        ready, left = ray.wait(left, num_returns=1)
+        digests[waiting[ready[0]]] = ray.get(ready[0])
+        progress(num_models - len(left), num_models)
+    noises = measure_scorer_noise(context.config.judges, context.fitting, context.voice())
+    return digests | {"noise": {name: noise.standard_deviation for name, noise in noises.items()}}
+
+
+def label_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
+    """Run the corpus flow over the rendered songs, with their true stems."""
+    return _prepared(context, context.places.songs, context.places.corpus, CorpusConfig(structure=Ask.NEVER), progress)
+
+
+def label_separation_sample(context: LoopContext, progress: StepProgress) -> StepResult:
+    """Run the corpus flow over a sample without stems, and compare with the truth."""
+    places = context.places
+    truth = read_truth(places.truth)
+    long_ids = frozenset(name for name, song in truth.items() if song.is_long)
+    num_sample = context.config.corpus.num_separation_sample
+    write_separation_sample(places.songs, long_ids, num_sample, places.separation_sample)
+    result = _prepared(context, places.separation_sample, places.separated_corpus, CorpusConfig(), progress)
+    quality = separation_quality(
+        corpus_songs(places.separated_corpus),
+        truth,
+        places.separation_sample,
+        places.separated_corpus / "objects",
+        places.songs,
+    )
+    own = own_label_quality(corpus_songs(places.corpus), truth, context.lexicon())
+    return result | {"separation": asdict(quality), "own_labels": asdict(own)}
+
+
+def label_recordings(context: LoopContext, recordings: Path, progress: StepProgress) -> StepResult:
+    """Run the corpus flow over real recordings, all of whose stems and labels are the flow's own."""
+    return _prepared(context, recordings, context.places.recordings_corpus, CorpusConfig(), progress)
+
+
+def make_prompts(context: LoopContext, progress: StepProgress) -> StepResult:
+    """Draw and store the prompts of all sets."""
+    prompts = draw_prompts(context.config.prompts, context.config.seed, context.voice(), context.codec(), progress)
+    source = publish_prompts(prompts, context.places.prompts)
+    counts = Counter(f"{item.prompt_set}{' long' if item.is_long else ''}" for item in prompts)
+    return {"snapshot": source.snapshot_id, "prompts": dict(sorted(counts.items()))}
+
+
+def prompt_source(context: LoopContext) -> PromptSource:
+    """The stored prompts; raises `FileNotFoundError` where they were not drawn yet."""
+    snapshot = SnapshotStore(context.places.prompts).current()
+    if snapshot is None:
+        raise FileNotFoundError(f"{context.places.prompts} holds no prompts; draw them first")
+    return PromptSource(snapshot.manifest.snapshot_id, context.places.prompts)
+
+
+def corpus_songs(corpus: Path) -> list[PreparedSong]:
+    """The usable songs of a labelled corpus; raises `FileNotFoundError` where there is none."""
+    snapshot = SnapshotStore(corpus).current()
+    if snapshot is None:
+        raise FileNotFoundError(f"{corpus} holds no corpus; label the songs first")
+    return records_of_outcomes(snapshot.table(SONGS), PreparedSong)
+
+
+def corpus_refusals(corpus: Path) -> list[Refusal]:
+    """What the flow could not use."""
+    snapshot = SnapshotStore(corpus).current()
+    return [] if snapshot is None else refusals_of_outcomes(snapshot.table(SONGS))
+
+
+def _prepared(
+    context: LoopContext, recordings: Path, corpus: Path, config: CorpusConfig, progress: StepProgress
+) -> StepResult:
+    def report(state: Progress) -> None:
+        progress(state.num_done, state.num_items)
+
+    prepared = prepare_corpus(
+        recordings, corpus, context.corpus_models(), config, RayExecutor(_NUM_WORKERS, batch_size=32), report
+    )
+    refused = [outcome for outcome in prepared.outcomes if isinstance(outcome, Refusal)]
+    return {
+        "snapshot": prepared.snapshot.manifest.snapshot_id,
+        "num_songs": len(prepared.outcomes),
+        "num_usable": len(prepared.outcomes) - len(refused),
+        "refusals": dict(Counter(f"{refusal.stage}: {refusal.reason}" for refusal in refused)),
+    }
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    """A remote fit has nobody to tell."""
+
+
+def _recogniser(context: LoopContext) -> str:
+    return fit_recogniser(context.config.judges, context.fitting, context.voice(), _no_progress)
+
+
+def _similarity(context: LoopContext) -> str:
+    return fit_similarity_judge(context.config.judges, context.fitting, context.voice(), _no_progress)
+
+
+def _musicality(context: LoopContext) -> StepResult:
+    return asdict(fit_musicality_judge(context.config.judges, context.fitting, context.voice(), _no_progress))
+
+
+def _tagger(context: LoopContext) -> str:
+    return fit_tagger(context.config.judges, context.fitting, context.voice())
+
+
+def _held_out(context: LoopContext) -> StepResult:
+    return dict(calibrate_held_out_judges(context.config.judges, context.fitting, context.voice()))

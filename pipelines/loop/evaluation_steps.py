@@ -1,0 +1,147 @@
+"""Evaluation steps: the search for interpolation coefficients on the search prompts, and the ablation table."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from levo.alignment.interpolation import WeightedModel, merge_models
+from levo.alignment.search import Coefficients, Goal, Limit, Trial, choose
+from levo.song.prompt import PromptSet
+from levo.song.scores import Axis
+from pipelines.flow.run_folder import remove_tree
+from pipelines.loop.config import MergeConfig
+from pipelines.loop.context import LoopContext
+from pipelines.loop.data_steps import StepResult
+from pipelines.loop.evaluation import EvaluationTable, evaluate
+from pipelines.loop.metrics import (
+    FRECHET_AUDIO_DISTANCE,
+    METRICS,
+    MUSICALITY,
+    PHONEME_ERROR_RATE,
+    SIMILARITY_TO_TEXT,
+)
+from pipelines.loop.model_steps import BASE
+from pipelines.loop.preferences import MIXED
+from pipelines.loop.records import ScoredRow
+from pipelines.loop.scoring_steps import required_scores
+from pipelines.loop.song_sets import CONTROL, INTERPOLATED, SongSet, prompts_of
+
+ALIGNED = tuple(axis.value for axis in Axis)
+REPORTED = (CONTROL, BASE, *ALIGNED, MIXED, INTERPOLATED)
+ABSENT_METRICS = {
+    FRECHET_AUDIO_DISTANCE.name: "no audio embedding model with a reference set is installed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The ablation on short report songs, and the same on the long ones, printed apart."""
+
+    short: EvaluationTable
+    long: EvaluationTable
+
+
+def merge_name(coefficients: Coefficients) -> str:
+    """The name that a trial's model is kept under."""
+    return "merge-" + "-".join(f"{value:.3f}" for value in coefficients)
+
+
+def merge_trials(context: LoopContext) -> StepResult:
+    """Make every mixture of the aligned models that the recipe tries."""
+    digests = {
+        merge_name(coefficients): _merge(context, coefficients, merge_name(coefficients))
+        for coefficients in context.config.merge.coefficients
+    }
+    return {"models": digests}
+
+
+def search_sets(config: MergeConfig) -> list[SongSet]:
+    """What the search samples: the base and every mixture, on the search prompts."""
+    names = [BASE, *(merge_name(coefficients) for coefficients in config.coefficients)]
+    return [SongSet(name, PromptSet.SEARCH) for name in names]
+
+
+def choose_mixture(context: LoopContext) -> StepResult:
+    """Choose the mixture of lowest phoneme error within the limits, and give it its name.
+
+    Where every mixture breaks a limit the one of lowest phoneme error is named, and the result says so.
+    """
+    config = context.config.merge
+    base = _means(required_scores(context, SongSet(BASE, PromptSet.SEARCH)))
+    goal = search_goal(config, base)
+    trials = [
+        Trial(coefficients, _means(required_scores(context, SongSet(merge_name(coefficients), PromptSet.SEARCH))))
+        for coefficients in config.coefficients
+    ]
+    choice = choose(trials, goal)
+    best = choice.best or min(trials, key=lambda trial: trial.metrics[PHONEME_ERROR_RATE.name] or 0.0)
+    return {
+        "coefficients": dict(zip(ALIGNED, best.coefficients, strict=True)),
+        "digest": _merge(context, best.coefficients, INTERPOLATED),
+        "within_limits": choice.best is not None,
+        "base": base,
+        "trials": [{"coefficients": list(trial.coefficients), "metrics": dict(trial.metrics)} for trial in trials],
+        "refused": [{"coefficients": list(one), "reasons": list(reasons)} for one, reasons in choice.refused],
+    }
+
+
+def search_goal(config: MergeConfig, base: Mapping[str, float]) -> Goal:
+    """Lowest phoneme error, with no more loss on the other axes than the recipe allows."""
+    return Goal(
+        weights={PHONEME_ERROR_RATE.name: -1.0},
+        limits=(
+            Limit(SIMILARITY_TO_TEXT.name, lowest=base[SIMILARITY_TO_TEXT.name] - config.max_similarity_loss),
+            Limit(MUSICALITY.name, lowest=base[MUSICALITY.name] - config.max_musicality_loss),
+        ),
+    )
+
+
+def report_sets() -> list[SongSet]:
+    """What is sampled for the report; the control is rendered instead."""
+    return [SongSet(model, PromptSet.REPORT) for model in REPORTED if model != CONTROL]
+
+
+def evaluate_models(context: LoopContext) -> Evaluation:
+    """The ablation tables over the report prompts, from scores that are there."""
+    rows = {model: required_scores(context, SongSet(model, PromptSet.REPORT)) for model in REPORTED}
+    long_ids = {row.prompt_id for row in prompts_of(context, SongSet(BASE, PromptSet.REPORT)) if row.is_long}
+    return Evaluation(
+        short=_table(context, {model: _only(songs, long_ids, False) for model, songs in rows.items()}),
+        long=_table(context, {model: _only(songs, long_ids, True) for model, songs in rows.items()}),
+    )
+
+
+def _merge(context: LoopContext, coefficients: Coefficients, name: str) -> str:
+    out = context.places.lelm(name)
+    remove_tree(out)
+    parts = [
+        WeightedModel(context.places.lelm(model), coefficient)
+        for model, coefficient in zip(ALIGNED, coefficients, strict=True)
+    ]
+    return merge_models(parts, out, base=context.places.lelm(BASE))
+
+
+def _means(rows: Sequence[ScoredRow]) -> dict[str, float]:
+    """Each metric's mean over the songs that have it."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for name, score in row.scores.items():
+            if score.value is not None:
+                values[name].append(score.value)
+    return {name: fmean(some) for name, some in values.items()}
+
+
+def _only(rows: Sequence[ScoredRow], long_ids: set[str], is_long: bool) -> list[ScoredRow]:
+    return [row for row in rows if (row.prompt_id in long_ids) is is_long]
+
+
+def _table(context: LoopContext, rows: Mapping[str, Sequence[ScoredRow]]) -> EvaluationTable:
+    return evaluate(
+        {model: [row.candidate for row in songs] for model, songs in rows.items()},
+        METRICS,
+        base=BASE,
+        absent=ABSENT_METRICS,
+        seed=context.config.seed,
+        num_resamples=context.config.bootstrap_resamples,
+    )

@@ -1,0 +1,186 @@
+"""Fits the run's codec and judges, each on rendered songs of its own, and stores them as models with digests."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from annotation.recogniser.ctc import CtcRecogniser
+from annotation.recogniser.lexicon import Lexicon
+from annotation.recogniser.training import RecogniserTrainingConfig, train_recogniser
+from annotation.tags.embedded import EmbeddedTagger
+from levo.codec.config import EmbeddedCodecConfig
+from levo.codec.embedded import EmbeddedCodec
+from levo.codec.stems import stems_of
+from levo.song.labelled import LabelledSong
+from levo.song.scores import Score
+from levo.song.waveform import Waveform
+from pipelines.flow.run_folder import write_json
+from pipelines.loop.config import JudgesConfig
+from pipelines.loop.metrics import PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT
+from pipelines.rendered.draw import render_training_songs
+from pipelines.rendered.voice import Voice
+from pipelines.rendered.world import TAG_VOCABULARY
+from reward.judges.defects import calibrate_defects
+from reward.judges.tag_agreement import calibrate_tag_agreement
+from reward.musicality.degradation import ranked_songs
+from reward.musicality.embedded import EmbeddedMusicality
+from reward.musicality.protocol import MUSICALITY_METRIC
+from reward.musicality.ranking import PairAgreement
+from reward.musicality.training import MusicalityTraining, fit_musicality
+from reward.noise import BatchScorer, ScorerNoise, measure_noise, nuisance_versions
+from reward.phoneme_error import phoneme_error_score
+from reward.similarity.embedded import EmbeddedSimilarity
+from reward.similarity.training import DescribedSong, SimilarityTraining, fit_similarity
+from reward.similarity.vocabulary import vocabulary_of
+
+StepProgress = Callable[[int, int], None]
+
+CODEC, RECOGNISER, SIMILARITY, MUSICALITY = "codec", "recogniser", "similarity", "musicality"
+TAGGER, TAG_AGREEMENT, DEFECTS = "tagger", "tag_agreement", "defects"
+NOISE_FILE = "noise.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FittingPlaces:
+    """Where the models go, and the seed that all of them are drawn from (each in a name space of its own)."""
+
+    models: Path
+    seed: int
+
+
+def fit_codec(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> str:
+    """Fit the codec, its semantic encoder included; returns its digest."""
+    songs = _songs(CODEC, config.num_codec_songs, places, voice)
+    codec = EmbeddedCodec.fit(songs, seed=places.seed, config=EmbeddedCodecConfig())
+    codec.save(places.models / CODEC)
+    return codec.digest
+
+
+def fit_recogniser(config: JudgesConfig, places: FittingPlaces, voice: Voice, progress: StepProgress) -> str:
+    """Train the recogniser that labels the corpus and scores songs; returns its digest.
+
+    Its songs, seed and architecture are not those of the codec's semantic encoder: the song model must not speak its
+    judge's own features.
+    """
+    songs = _songs(RECOGNISER, config.num_recogniser_songs, places, voice)
+    recogniser = train_recogniser(
+        songs,
+        _decoded(songs, places),
+        Lexicon(voice.lexicon),
+        seed=places.seed + 1,
+        config=replace(RecogniserTrainingConfig(), num_steps=config.recogniser_steps),
+        progress=lambda step: progress(step.step, step.num_steps),
+    )
+    recogniser.save(places.models / RECOGNISER)
+    return recogniser.digest
+
+
+def fit_similarity_judge(config: JudgesConfig, places: FittingPlaces, voice: Voice, progress: StepProgress) -> str:
+    """Train the two towers on songs as rendered and as decoded; returns their digest."""
+    songs = _songs(SIMILARITY, config.num_similarity_songs, places, voice)
+    heard = [
+        DescribedSong(waveform, song.description)
+        for song, decoded in zip(songs, _decoded(songs, places), strict=True)
+        for waveform in (song.mixture, decoded)
+    ]
+    judge = fit_similarity(
+        heard,
+        vocabulary_of(tuple(TAG_VOCABULARY.values())),
+        seed=places.seed + 2,
+        training=SimilarityTraining(num_steps=config.similarity_steps),
+        progress=lambda step, num_steps, _loss: progress(step, num_steps),
+    )
+    judge.save(places.models / SIMILARITY)
+    return judge.digest
+
+
+@dataclass(frozen=True, slots=True)
+class MusicalityFit:
+    """The reward's digest, and how well it orders versions of songs that it was not trained on."""
+
+    digest: str
+    kept_out: PairAgreement
+
+
+def fit_musicality_judge(
+    config: JudgesConfig, places: FittingPlaces, voice: Voice, progress: StepProgress
+) -> MusicalityFit:
+    """Train the Bradley-Terry reward on songs spoilt step by step."""
+    songs = _songs(MUSICALITY, config.num_musicality_songs, places, voice)
+    codec = EmbeddedCodec.load(places.models / CODEC)
+    ranked = list(ranked_songs([(song.song_id, stems_of(song)) for song in songs], codec, seed=places.seed + 3))
+    fitted = fit_musicality(
+        ranked,
+        seed=places.seed + 3,
+        training=MusicalityTraining(num_steps=config.musicality_steps),
+        progress=lambda step, num_steps, _loss: progress(step, num_steps),
+    )
+    fitted.reward.save(places.models / MUSICALITY)
+    return MusicalityFit(fitted.reward.digest, fitted.kept_out)
+
+
+def fit_tagger(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> str:
+    """Fit the tagger's centroids on songs as rendered and as decoded; returns its digest."""
+    songs = _songs(TAGGER, config.num_tagger_songs, places, voice)
+    codec = EmbeddedCodec.load(places.models / CODEC)
+    heard = [stems_of(song) for song in songs]
+    decoded = [codec.decode(codec.encode(stems)) for stems in heard]
+    descriptions = [song.description for song in songs]
+    tagger = EmbeddedTagger.fit([*heard, *decoded], [*descriptions, *descriptions], TAG_VOCABULARY)
+    tagger.save(places.models / TAGGER)
+    return tagger.digest
+
+
+def calibrate_held_out_judges(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> dict[str, str]:
+    """Measure what the formula judges expect of clean decoded songs; returns their digests."""
+    songs = _songs("held-out", config.num_tagger_songs, places, voice)
+    codec = EmbeddedCodec.load(places.models / CODEC)
+    decoded = [codec.decode(codec.encode(stems_of(song))) for song in songs]
+    tags = calibrate_tag_agreement(decoded, [song.description for song in songs], TAG_VOCABULARY)
+    defects = calibrate_defects(decoded)
+    tags.save(places.models / TAG_AGREEMENT)
+    defects.save(places.models / DEFECTS)
+    return {TAG_AGREEMENT: tags.digest, DEFECTS: defects.digest}
+
+
+def measure_scorer_noise(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> dict[str, ScorerNoise]:
+    """How far each training judge's score of a song moves under changes that do not matter; stored with the models."""
+    songs = _songs("noise", config.num_noise_songs, places, voice)
+    versions = nuisance_versions(_decoded(songs, places), places.seed)
+    lexicon = Lexicon(voice.lexicon)
+    recogniser = CtcRecogniser.load(places.models / RECOGNISER)
+    similarity = EmbeddedSimilarity.load(places.models / SIMILARITY)
+    musicality = EmbeddedMusicality.load(places.models / MUSICALITY)
+    asked = [list(lexicon.phonemes_of(song.lyrics.words)) for song in songs]
+
+    def phoneme_errors(sounds: Sequence[Waveform]) -> list[Score]:
+        heard = recogniser.transcribe(sounds)
+        return [phoneme_error_score(one, other.phoneme_names) for one, other in zip(asked, heard, strict=True)]
+
+    def to_text(sounds: Sequence[Waveform]) -> list[Score]:
+        return similarity.similarity_to_text(sounds, [song.description for song in songs])
+
+    judges: dict[str, tuple[str, BatchScorer]] = {
+        PHONEME_ERROR_RATE.name: (recogniser.digest, phoneme_errors),
+        SIMILARITY_TO_TEXT.name: (similarity.digest, to_text),
+        MUSICALITY_METRIC.name: (musicality.digest, musicality.score),
+    }
+    noises = {name: measure_noise(name, digest, score, versions) for name, (digest, score) in judges.items()}
+    write_json(places.models / NOISE_FILE, {name: asdict(noise) for name, noise in noises.items()})
+    return noises
+
+
+def read_scorer_noise(models: Path) -> dict[str, ScorerNoise]:
+    """What `measure_scorer_noise` stored."""
+    stored = json.loads((models / NOISE_FILE).read_text())
+    return {name: ScorerNoise(**fields) for name, fields in stored.items()}
+
+
+def _songs(purpose: str, num_songs: int, places: FittingPlaces, voice: Voice) -> list[LabelledSong]:
+    return render_training_songs(num_songs, places.seed, voice, long_share=0.05, purpose=purpose)
+
+
+def _decoded(songs: list[LabelledSong], places: FittingPlaces) -> list[Waveform]:
+    codec = EmbeddedCodec.load(places.models / CODEC)
+    return [codec.decode(codec.encode(stems_of(song))).mixture for song in songs]

@@ -1,0 +1,182 @@
+"""The steps that make song models: the untrained one, stages 1 and 2, and the preference runs."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from levo.alignment.pairs import PairStore, write_union
+from levo.model.config import LeLMConfig, TextVocabulary, demo_config
+from levo.model.lelm import new_lelm
+from levo.model.store import model_digest, save_model
+from levo.model.tokenizer import build_tokenizer
+from levo.song.description import Description
+from levo.song.lyrics import parse_lyrics
+from levo.song.scores import Axis
+from levo.training.examples import ExampleStore, write_examples
+from levo.training.loop import LoggedStep
+from levo.training.phases import PhaseConfig, Stage
+from levo.training.results import PhaseResult
+from pipelines.corpus.records import PreparedSong
+from pipelines.flow.objects import ObjectStore
+from pipelines.loop.config import PhasePlan
+from pipelines.loop.context import LoopContext
+from pipelines.loop.data_steps import StepProgress, StepResult, corpus_songs
+from pipelines.loop.deepspeed_engine import ZeroOptions
+from pipelines.loop.examples import TokenizedSong, training_examples
+from pipelines.loop.preferences import MIXED, preference_phase
+from pipelines.loop.training import TrainingScale, run_phases
+from pipelines.rendered.world import TAG_VOCABULARY
+
+INITIAL, BASE = "initial", "base"
+CurveCallback = Callable[[str, LoggedStep], None]
+
+
+def build_initial_model(context: LoopContext) -> StepResult:
+    """The text tokenizer of the corpus's words, the untrained model, and the examples of every phase."""
+    songs = corpus_songs(context.places.corpus)
+    vocabulary = build_tokenizer(_words(songs), context.places.tokenizer)
+    model = new_lelm(lelm_config(context, vocabulary), context.config.seed)
+    digest = save_model(model, context.places.tokenizer, context.places.lelm(INITIAL))
+    tokenized = _tokenized(songs, ObjectStore(context.places.corpus / "objects"))
+    counts = {}
+    for collections in {plan.collections for plan in context.config.training.phases}:
+        counts["+".join(collections)] = len(_examples(context, tokenized, collections))
+    return {
+        "digest": digest,
+        "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "examples": counts,
+    }
+
+
+def train_base(context: LoopContext, progress: StepProgress, on_log: CurveCallback) -> StepResult:
+    """Stages 1 and 2 as phases of one fit; the last phase's model is the base."""
+    plans = context.config.training.phases
+    phases = [
+        replace(_phase(context, plan), init_model=context.places.lelm(INITIAL) if place == 0 else None)
+        for place, plan in enumerate(plans)
+    ]
+    results = _run(context, phases, "base", progress, on_log)
+    _publish(results[-1].model_folder, context.places.lelm(BASE))
+    extended = [result for result in results if result.mixed_logits is not None]
+    return {
+        "digest": model_digest(context.places.lelm(BASE)),
+        "phases": [_facts(result) for result in results],
+        "mixed_logits_identical": all(result.mixed_logits.identical for result in extended if result.mixed_logits),
+    }
+
+
+def align_models(context: LoopContext, progress: StepProgress, on_log: CurveCallback) -> StepResult:
+    """One DPO run a preference, and one on the union of their pairs, in turn in one fit."""
+    alignment, base = context.config.alignment, context.places.lelm(BASE)
+    stores = {axis: PairStore(pairs_folder(context, axis.value)) for axis in Axis}
+    union = pairs_folder(context, MIXED)
+    mixed = PairStore(union) if union.exists() else write_union(stores.values(), union)
+    seed = context.config.seed
+    phases = [
+        preference_phase(axis.value, stores[axis], base, alignment, alignment.learning_rate[axis], seed)
+        for axis in Axis
+    ]
+    phases.append(preference_phase(MIXED, mixed, base, alignment, alignment.mixed_learning_rate, seed))
+    results = _run(context, phases, "alignment", progress, on_log)
+    for result in results:
+        _publish(result.model_folder, context.places.lelm(result.name))
+    return {"phases": [_facts(result) for result in results]}
+
+
+def lelm_config(context: LoopContext, vocabulary: TextVocabulary) -> LeLMConfig:
+    """The run's model: the recipe's sizes over the corpus's vocabulary."""
+    return replace(demo_config(vocabulary), code_size=context.config.code_size, **asdict(context.config.model))
+
+
+def pairs_folder(context: LoopContext, name: str) -> Path:
+    """Where the pairs of one preference lie."""
+    return context.places.training / "pairs" / name
+
+
+def _words(songs: Sequence[PreparedSong]) -> list[str]:
+    sung = {word for song in songs for word in parse_lyrics(song.lyrics).words}
+    tags = {word for names in TAG_VOCABULARY.values() for tag in names for word in tag.split()}
+    return sorted(sung | tags)
+
+
+def _tokenized(songs: Sequence[PreparedSong], objects: ObjectStore) -> list[TokenizedSong]:
+    return [
+        TokenizedSong(
+            song_id=song.song_id,
+            collection=song.collection or "",
+            singer=song.singer or "",
+            lyrics=song.lyrics,
+            description=Description(song.tags, song.tier),
+            codes=objects.get_array(song.tokens),
+        )
+        for song in songs
+    ]
+
+
+def _examples(context: LoopContext, songs: Sequence[TokenizedSong], collections: tuple[str, ...]) -> ExampleStore:
+    folder = _examples_folder(context, collections)
+    if folder.exists():
+        shutil.rmtree(folder)
+    frames = context.config.prompts.audio_prompt_frames
+    return write_examples(training_examples(songs, collections, frames, context.config.seed), folder)
+
+
+def _examples_folder(context: LoopContext, collections: tuple[str, ...]) -> Path:
+    return context.places.training / "examples" / "+".join(collections)
+
+
+def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
+    training = context.config.training
+    return PhaseConfig(
+        name=plan.name,
+        stage=Stage(plan.stage),
+        data=_examples_folder(context, plan.collections),
+        num_steps=plan.steps,
+        batch_rows=plan.batch_size,
+        learning_rate=plan.learning_rate,
+        seed=context.config.seed,
+        warmup_steps=plan.warmup_steps,
+        min_learning_rate_ratio=plan.min_ratio,
+        dropout=training.dropout,
+        checkpoint_every=training.checkpoint_every,
+    )
+
+
+def _run(
+    context: LoopContext, phases: Sequence[PhaseConfig], name: str, progress: StepProgress, on_log: CurveCallback
+) -> list[PhaseResult]:
+    training = context.config.training
+    total = sum(phase.num_steps for phase in phases)
+    before = {phase.name: sum(other.num_steps for other in phases[:place]) for place, phase in enumerate(phases)}
+
+    def log(phase: str, logged: LoggedStep) -> None:
+        progress(before[phase] + logged.step, total)
+        on_log(phase, logged)
+
+    scale = TrainingScale(
+        num_workers=training.num_workers,
+        cpus_per_worker=training.threads_per_worker,
+        use_gpu=training.use_gpu,
+        zero=ZeroOptions(training.zero_stage, autocast=training.use_gpu),
+        max_failures=training.max_failures,
+    )
+    return run_phases(phases, context.places.training / name, log, scale)
+
+
+def _publish(trained: Path, folder: Path) -> None:
+    """Give a phase's model its name in the run; the phase's own folder stays for resuming."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    shutil.copytree(trained, folder)
+
+
+def _facts(result: PhaseResult) -> StepResult:
+    return {
+        "name": result.name,
+        "stage": result.stage.value,
+        "digest": result.model_digest,
+        "num_steps": result.num_steps,
+        "wall_s": result.wall_s,
+        "metrics": result.metrics,
+    }

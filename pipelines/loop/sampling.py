@@ -1,0 +1,63 @@
+"""Candidates: requests made from prompts, with seeds of their own, and the songs that come back as table rows."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from levo.model.conditions import Conditions
+from levo.model.sampling.request import SampledSong, SamplingParameters, SamplingRequest
+from levo.song.description import Description
+from levo.song.digest import digest_bytes
+from levo.song.tokens import TokenGrid
+from pipelines.loop.records import CandidateRow, PromptRow
+
+_SEED_BITS = 48
+
+
+class Sampler(Protocol):
+    """Whatever draws songs: Ray Serve, or an engine in this process; answers come in the requests' order."""
+
+    def sample(self, requests: Sequence[SamplingRequest], progress: Callable[[int, int], None]) -> list[SampledSong]:
+        """Draw every request's song."""
+        ...
+
+
+def sample_candidates(
+    sampler: Sampler,
+    prompts: Sequence[PromptRow],
+    num_per_prompt: int,
+    seed: int,
+    parameters: SamplingParameters,
+    progress: Callable[[int, int], None],
+) -> list[CandidateRow]:
+    """Draw `num_per_prompt` songs for each prompt; a song's seed depends on the run's seed, its prompt and its number.
+
+    Two models that are given the same prompts draw with the same seeds, so that their songs differ by the models alone.
+    """
+    asked = [(prompt, number) for prompt in prompts for number in range(num_per_prompt)]
+    requests = [_request(prompt, number, seed, parameters) for prompt, number in asked]
+    songs = sampler.sample(requests, progress)
+    return [_row(prompt, song) for (prompt, _), song in zip(asked, songs, strict=True)]
+
+
+def conditions_of(prompt: PromptRow) -> Conditions:
+    """What the song model is given; no musicality tier is asked for, as a user would leave it."""
+    return Conditions(prompt.lyrics, Description(prompt.tags).text, TokenGrid(prompt.audio_prompt))
+
+
+def _request(prompt: PromptRow, number: int, seed: int, parameters: SamplingParameters) -> SamplingRequest:
+    name = f"{prompt.prompt_id}/{number}"
+    song_seed = int(digest_bytes(name.encode(), str(seed).encode())[: _SEED_BITS // 4], 16)
+    return SamplingRequest(name, conditions_of(prompt), song_seed, prompt.max_frames, parameters)
+
+
+def _row(prompt: PromptRow, song: SampledSong) -> CandidateRow:
+    return CandidateRow(
+        candidate_id=f"{song.request_id}/{song.model_digest[:12]}",
+        prompt_id=prompt.prompt_id,
+        seed=song.seed,
+        model_digest=song.model_digest,
+        ended=song.ended,
+        lyrics=prompt.lyrics,
+        tags=prompt.tags,
+        codes=song.tokens.codes,
+    )

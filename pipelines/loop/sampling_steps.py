@@ -1,0 +1,111 @@
+"""Sampling steps: songs of every model from one Ray Serve service, and the rendered songs of the control."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from levo.codec.stems import stems_of
+from levo.model.sampling.request import SampledSong, SamplingParameters, SamplingRequest
+from levo.model.store import model_digest
+from levo.song.prompt import PromptSet
+from pipelines.loop.context import LoopContext
+from pipelines.loop.data_steps import StepProgress, StepResult
+from pipelines.loop.prompts import plan_of_prompt
+from pipelines.loop.records import CandidateRow
+from pipelines.loop.sampling import sample_candidates
+from pipelines.loop.serving import (
+    SamplingService,
+    ServingConfig,
+    start_sampling,
+    stop_sampling,
+)
+from pipelines.loop.song_sets import CONTROL, SongSet, candidates_of, prompts_of, publish_candidates, songs_per_prompt
+from pipelines.rendered.song import render_song
+
+
+class ServedSampler:
+    """A `Sampler` over Ray Serve, on the model that the service was last told to run."""
+
+    def __init__(self, service: SamplingService) -> None:
+        self._service = service
+
+    def sample(self, requests: Sequence[SamplingRequest], progress: Callable[[int, int], None]) -> list[SampledSong]:
+        """Draw every request's song."""
+        return self._service.sample(requests, progress)
+
+
+def sample_sets(context: LoopContext, sets: Sequence[SongSet], progress: StepProgress) -> StepResult:
+    """Sample every set that is not there yet, one model after the other on one service."""
+    sizes = {one: len(prompts_of(context, one)) * songs_per_prompt(context, one) for one in sets}
+    waiting = [one for one in sets if candidates_of(context, one) is None]
+    done, total = sum(sizes[one] for one in sets if one not in waiting), sum(sizes.values())
+    if waiting:
+        with _service(context, context.places.lelm(waiting[0].model)) as service:
+            for place, one in enumerate(waiting):
+                if place:
+                    service.swap_model(context.places.lelm(one.model).resolve())
+                _sample_set(context, one, service, _shifted(progress, done, total))
+                done += sizes[one]
+    return {"num_songs": total, "sets": [one.name for one in sets]}
+
+
+def render_control(context: LoopContext, progress: StepProgress) -> StepResult:
+    """The songs that the report prompts were taken from, rendered and tokenized: what no model can be better than."""
+    song_set = SongSet(CONTROL, PromptSet.REPORT)
+    if candidates_of(context, song_set) is None:
+        voice, codec = context.voice(), context.codec()
+        prompts = prompts_of(context, song_set)
+        rows = []
+        for prompt in prompts:
+            song = render_song(
+                plan_of_prompt(prompt.prompt_id, prompt.is_long, context.config.seed, context.config.world), voice
+            )
+            tokens = codec.encode(stems_of(song))
+            rows.append(
+                CandidateRow(
+                    candidate_id=f"{prompt.prompt_id}/0/{CONTROL}",
+                    prompt_id=prompt.prompt_id,
+                    seed=0,
+                    model_digest=codec.digest,
+                    ended=True,
+                    lyrics=prompt.lyrics,
+                    tags=prompt.tags,
+                    codes=tokens.codes,
+                )
+            )
+            progress(len(rows), len(prompts))
+        publish_candidates(context, song_set, rows)
+    return {"sets": [song_set.name]}
+
+
+@contextmanager
+def _service(context: LoopContext, first_model: Path) -> Iterator[SamplingService]:
+    """A service that stops at the end of the block, so that a fit that follows finds its processors free."""
+    sampling = context.config.sampling
+    config = ServingConfig(length_classes=sampling.length_classes, num_replicas=sampling.num_replicas)
+    service = start_sampling(config, first_model.resolve(), context.places.folder / "serving" / "model")
+    try:
+        yield service
+    finally:
+        stop_sampling()
+
+
+def _sample_set(context: LoopContext, song_set: SongSet, service: SamplingService, progress: StepProgress) -> None:
+    sampling = context.config.sampling
+    songs = sample_candidates(
+        ServedSampler(service),
+        prompts_of(context, song_set),
+        songs_per_prompt(context, song_set),
+        context.config.seed,
+        SamplingParameters(temperature=sampling.temperature, top_k=sampling.top_k, guidance=sampling.guidance),
+        progress,
+    )
+    expected = model_digest(context.places.lelm(song_set.model))
+    strangers = {song.model_digest for song in songs} - {expected}
+    if strangers:
+        raise RuntimeError(f"set {song_set.name}: songs of the models {sorted(strangers)}; expected {expected}")
+    publish_candidates(context, song_set, songs)
+
+
+def _shifted(progress: StepProgress, done: int, total: int) -> StepProgress:
+    return lambda count, _: progress(done + count, total)

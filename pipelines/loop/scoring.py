@@ -1,0 +1,220 @@
+"""Scoring: a candidate is decoded to sound, labelled by the corpus's own stages, and judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from annotation.recogniser.lexicon import Lexicon
+from annotation.recogniser.protocol import Recogniser
+from annotation.structure.protocol import StructureLabeller
+from annotation.tags.protocol import Tagger
+from levo.codec.protocol import Codec
+from levo.codec.stems import Stems
+from levo.song.description import Description
+from levo.song.lyrics import parse_lyrics
+from levo.song.scores import Score, missing_score
+from levo.song.tokens import TokenGrid
+from levo.song.waveform import Waveform
+from pipelines.corpus.check import AudioPlaces
+from pipelines.corpus.label import Ask, FindStructure, FindTags, JudgeMusicality
+from pipelines.corpus.records import (
+    AudioPlace,
+    AudioReference,
+    JudgedSong,
+    LabelSource,
+    StemReferences,
+    TokenizedSong,
+)
+from pipelines.corpus.tokenize import Transcribe
+from pipelines.flow.model_source import ModelSource
+from pipelines.flow.objects import ObjectStore
+from pipelines.flow.pipeline import Pipeline
+from pipelines.flow.stage import Stage, Work
+from pipelines.loop.metrics import (
+    MUSICAL_DEFECTS,
+    MUSICALITY,
+    PHONEME_ERROR_RATE,
+    POCKETSPHINX_ERROR_RATE,
+    SIMILARITY_TO_PROMPT,
+    SIMILARITY_TO_TEXT,
+    TAG_AGREEMENT,
+)
+from pipelines.loop.prompts import PromptSounds, PromptSource
+from pipelines.loop.records import CandidateRow, ScoredRow
+from reward.judges.defects import DefectsJudge
+from reward.judges.tag_agreement import TagAgreementJudge
+from reward.musicality.protocol import MusicalityReward
+from reward.phoneme_error import phoneme_error_score
+from reward.similarity.protocol import TextMusicSimilarity
+
+
+@dataclass(frozen=True)
+class ScoringModels:
+    """What hears and judges candidates: the corpus's own models, and the judges of songs."""
+
+    codec: ModelSource[Codec]
+    recogniser: ModelSource[Recogniser]
+    labeller: ModelSource[StructureLabeller]
+    tagger: ModelSource[Tagger]
+    musicality: ModelSource[MusicalityReward]
+    similarity: ModelSource[TextMusicSimilarity]
+
+
+@dataclass(frozen=True)
+class HeldOutJudges:
+    """Judges that never make a pair; they hear what is reported, not what pairs are made of."""
+
+    recogniser: ModelSource[Recogniser]
+    tags: ModelSource[TagAgreementJudge]
+    defects: ModelSource[DefectsJudge]
+
+
+def scoring_pipeline(
+    places: AudioPlaces,
+    prompts: PromptSource,
+    models: ScoringModels,
+    lexicon: Lexicon,
+    held_out: HeldOutJudges | None,
+) -> Pipeline[CandidateRow, ScoredRow]:
+    """The stages in order; those between decoding and judging are the corpus flow's."""
+    return Pipeline[CandidateRow, ScoredRow](
+        (
+            DecodeCandidate(places, models.codec),
+            Transcribe(places, models.recogniser, every_song=True),
+            FindStructure(places, models.labeller, Ask.NEVER),
+            FindTags(places, models.tagger, Ask.ALWAYS),
+            JudgeMusicality(places, models.musicality),
+            JudgeCandidate(places, prompts, models.codec, models.similarity, lexicon, held_out),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeCandidate(Stage[CandidateRow, TokenizedSong]):
+    """A candidate's tokens as sound: from here on a song like any of the corpus, with its prompt as collection."""
+
+    name: ClassVar[str] = "decode"
+    version: ClassVar[str] = "1"
+    places: AudioPlaces
+    codec: ModelSource[Codec]
+
+    def open(self) -> Work[CandidateRow, TokenizedSong]:
+        """Load the codec."""
+        store, codec = self.places.store(), self.codec.open()
+
+        def decode(batch: Sequence[CandidateRow]) -> list[TokenizedSong]:
+            stems = codec.decode_batch([TokenGrid(row.codes) for row in batch])
+            return [
+                TokenizedSong(
+                    song_id=row.candidate_id,
+                    audio=_stored(sound.mixture, store),
+                    collection=row.prompt_id,
+                    given_lyrics=row.lyrics,
+                    given_tags=row.tags,
+                    duration_s=sound.mixture.duration_s,
+                    sample_rate_hz=sound.mixture.sample_rate_hz,
+                    num_channels=1,
+                    stems=StemReferences(_stored(sound.vocal, store), _stored(sound.accompaniment, store)),
+                    stem_source=LabelSource.METADATA,
+                    tokens=store.put_array(row.codes),
+                    num_frames=row.codes.shape[1],
+                )
+                for row, sound in zip(batch, stems, strict=True)
+            ]
+
+        return decode
+
+
+@dataclass(frozen=True)
+class JudgeCandidate(Stage[JudgedSong, ScoredRow]):
+    """Every judge's score of a candidate, from what was heard in it and what it was asked for."""
+
+    name: ClassVar[str] = "judge"
+    version: ClassVar[str] = "1"
+    places: AudioPlaces
+    prompts: PromptSource
+    codec: ModelSource[Codec]
+    similarity: ModelSource[TextMusicSimilarity]
+    lexicon: Lexicon
+    held_out: HeldOutJudges | None
+
+    def open(self) -> Work[JudgedSong, ScoredRow]:
+        """Load the judges."""
+        reader, similarity = self.places.reader(), self.similarity.open()
+        prompt_sounds = PromptSounds(self.prompts, self.codec.open())
+        panel = _HeldOutPanel(self.held_out, self.lexicon) if self.held_out else None
+
+        def judge(batch: Sequence[JudgedSong]) -> list[ScoredRow]:
+            sounds = [reader.read(song.audio) for song in batch]
+            descriptions = [Description(song.given_tags or ()) for song in batch]
+            to_text = similarity.similarity_to_text(sounds, descriptions)
+            to_prompt = similarity.similarity_to_audio(sounds, [prompt_sounds.of(_prompt_id(song)) for song in batch])
+            rows = []
+            for song, text, prompt in zip(batch, to_text, to_prompt, strict=True):
+                scores = {
+                    PHONEME_ERROR_RATE.name: self._phoneme_error(song),
+                    SIMILARITY_TO_TEXT.name: text,
+                    SIMILARITY_TO_PROMPT.name: prompt,
+                    MUSICALITY.name: song.musicality,
+                }
+                if panel:
+                    scores |= panel.scores(song, reader.stems(song))
+                rows.append(_scored(song, scores))
+            return rows
+
+        return judge
+
+    def _phoneme_error(self, song: JudgedSong) -> Score:
+        if song.heard_phonemes is None:
+            return missing_score("not transcribed")
+        heard = [item.phoneme for item in song.heard_phonemes]
+        return phoneme_error_score(asked_phonemes(song, self.lexicon), heard)
+
+
+def asked_phonemes(song: JudgedSong, lexicon: Lexicon) -> list[str]:
+    """The phonemes of the lyrics that a candidate was asked to sing."""
+    return list(lexicon.phonemes_of(parse_lyrics(song.given_lyrics or "").words))
+
+
+class _HeldOutPanel:
+    def __init__(self, judges: HeldOutJudges, lexicon: Lexicon) -> None:
+        self._recogniser = judges.recogniser.open()
+        self._tags = judges.tags.open()
+        self._defects = judges.defects.open()
+        self._lexicon = lexicon
+
+    def scores(self, song: JudgedSong, stems: Stems) -> dict[str, Score]:
+        transcript = self._recogniser.transcribe([stems.vocal])[0]
+        description = Description(song.given_tags or ())
+        return {
+            POCKETSPHINX_ERROR_RATE.name: phoneme_error_score(
+                asked_phonemes(song, self._lexicon), transcript.phoneme_names
+            ),
+            TAG_AGREEMENT.name: self._tags.judge([stems], [description])[0].score,
+            MUSICAL_DEFECTS.name: self._defects.judge([stems])[0].score,
+        }
+
+
+def _scored(song: JudgedSong, scores: dict[str, Score]) -> ScoredRow:
+    return ScoredRow(
+        candidate_id=song.song_id,
+        prompt_id=_prompt_id(song),
+        audio=song.audio,
+        duration_s=song.duration_s,
+        heard_phonemes=tuple(item.phoneme for item in song.heard_phonemes or ()),
+        heard_words=tuple(item.word for item in song.heard_words or ()),
+        heard_tags=song.tags,
+        scores=scores,
+    )
+
+
+def _prompt_id(song: JudgedSong) -> str:
+    if song.collection is None:
+        raise ValueError(f"candidate {song.song_id} names no prompt")
+    return song.collection
+
+
+def _stored(waveform: Waveform, store: ObjectStore) -> AudioReference:
+    reference = store.put_waveform(waveform)
+    path = store.path(reference).relative_to(store.folder).as_posix()
+    return AudioReference(AudioPlace.OBJECTS, path, reference.sha256, reference.num_bytes)

@@ -1,0 +1,99 @@
+"""Scoring steps: songs through the corpus's own stages and the judges, and preference pairs from their scores."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from levo.model.store import model_digest
+from levo.song.prompt import PromptSet
+from levo.song.scores import Axis
+from pipelines.flow.memory import Memory
+from pipelines.flow.ray_executor import RayExecutor
+from pipelines.flow.run import Progress, run_flow
+from pipelines.flow.run_folder import remove_tree
+from pipelines.loop.context import LoopContext
+from pipelines.loop.data_steps import StepProgress, StepResult, prompt_source
+from pipelines.loop.fitting import read_scorer_noise
+from pipelines.loop.model_steps import BASE, pairs_folder
+from pipelines.loop.preferences import pair_candidates, publish_pairs, write_preferences
+from pipelines.loop.records import CandidateRow, ScoredRow
+from pipelines.loop.scoring import scoring_pipeline
+from pipelines.loop.song_sets import (
+    PAIR_SONGS,
+    SongSet,
+    candidates_of,
+    prompts_of,
+    publish_scores,
+    scores_of,
+)
+
+_NUM_WORKERS = 2
+_BATCH_SONGS = 32
+
+
+def score_sets(context: LoopContext, sets: Sequence[SongSet], progress: StepProgress) -> StepResult:
+    """Score every set that is not scored yet in one flow; report songs are heard by the held-out judges too."""
+    waiting = [one for one in sets if scores_of(context, one) is None]
+    candidates = {one: candidates_of(context, one) or [] for one in waiting}
+    unsampled = [one.name for one, rows in candidates.items() if not rows]
+    if unsampled:
+        raise ValueError(f"the sets {unsampled} have no songs; sample them first")
+    for held_out in (False, True):
+        chosen = [one for one in waiting if (one.prompt_set is PromptSet.REPORT) is held_out]
+        if chosen:
+            _score(context, {one.name: one for one in chosen}, candidates, held_out, progress)
+    return {"sets": [one.name for one in sets]}
+
+
+def required_scores(context: LoopContext, song_set: SongSet) -> list[ScoredRow]:
+    """A set's scores; raises `ValueError` where it was not scored yet."""
+    rows = scores_of(context, song_set)
+    if rows is None:
+        raise ValueError(f"the set {song_set.name} has no scores; score it first")
+    return rows
+
+
+def make_preferences(context: LoopContext) -> StepResult:
+    """Pair the base's candidates on each axis and store the pairs to train on."""
+    noises = read_scorer_noise(context.places.models)
+    base = model_digest(context.places.lelm(BASE))
+    pairings = pair_candidates(required_scores(context, PAIR_SONGS), context.config.alignment, noises, base)
+    candidates = {row.candidate_id: row for row in candidates_of(context, PAIR_SONGS) or ()}
+    prompts = {row.prompt_id: row for row in prompts_of(context, PAIR_SONGS)}
+    digests = {}
+    for axis in Axis:
+        folder = pairs_folder(context, axis.value)
+        remove_tree(folder)
+        digests[axis.value] = write_preferences(pairings[axis].pairs, prompts, candidates, folder).digest
+    publish_pairs(context.places.pairs, [pair for axis in Axis for pair in pairings[axis].pairs])
+    return {"digests": digests, "reports": {axis.value: asdict(pairings[axis].report) for axis in Axis}}
+
+
+def _score(
+    context: LoopContext,
+    sets: dict[str, SongSet],
+    candidates: dict[SongSet, list[CandidateRow]],
+    held_out: bool,
+    progress: StepProgress,
+) -> None:
+    folder = context.places.candidates("sound")
+    pipeline = scoring_pipeline(
+        context.audio_places(folder),
+        prompt_source(context),
+        context.scoring_models(),
+        context.lexicon(),
+        context.held_out_judges() if held_out else None,
+    )
+    songs = [row for one in sets.values() for row in candidates[one]]
+
+    def report(state: Progress) -> None:
+        progress(state.num_done, state.num_items)
+
+    result = run_flow(pipeline, songs, RayExecutor(_NUM_WORKERS, _BATCH_SONGS), Memory(folder / "memory"), report)
+    if result.refusals:
+        first = result.refusals[0]
+        raise ValueError(
+            f"{len(result.refusals)} songs could not be scored, the first ({first.item_id}): {first.detail}"
+        )
+    scored = {row.candidate_id: row for row in result.records}
+    for one in sets.values():
+        publish_scores(context, one, [scored[row.candidate_id] for row in candidates[one]])

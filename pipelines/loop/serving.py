@@ -1,0 +1,157 @@
+"""Songs on Ray Serve: replicas that own an engine loop each, models swapped in place, a client that keeps them busy.
+
+Which model the replicas run is written in a pointer file. A replica reads it when it starts, when it is told to, and
+with every health check, so that all replicas follow, and one that is restarted does not fall back to an older model.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import serve
+from ray.serve.handle import DeploymentHandle, DeploymentResponse
+
+from levo.model.sampling.engine import SamplingEngine
+from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.loop import EngineLoop
+from levo.model.sampling.request import SampledSong, SamplingRequest
+from levo.model.store import load_model
+
+APPLICATION = "levo-sampling"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingConfig:
+    """What a sampling service runs with; `max_requests` bounds the songs that one replica has in hand."""
+
+    length_classes: tuple[LengthClass, ...]
+    num_replicas: int = 1
+    num_cpus: float = 1
+    num_threads: int = 1
+    device: str = "cpu"
+    max_requests: int = 4096
+    health_check_period_s: float = 5.0
+
+
+class SongReplica:
+    """Answers requests for songs; requests join and leave the batch that is running."""
+
+    def __init__(self, config: ServingConfig, pointer: Path) -> None:
+        torch.set_num_threads(config.num_threads)
+        self._config = config
+        self._pointer = pointer
+        self._folder = read_pointer(pointer)
+        loaded = load_model(self._folder, device=config.device)
+        self._loop = EngineLoop(SamplingEngine(loaded, config.length_classes))
+        self._digest = loaded.digest
+        self._swapping = asyncio.Lock()
+        self._refresh: asyncio.Task[str] | None = None
+
+    async def sample(self, request: SamplingRequest) -> SampledSong:
+        """Draw one song; a caller that goes away takes its request with it."""
+        try:
+            return await asyncio.wrap_future(self._loop.submit(request))
+        except asyncio.CancelledError:
+            self._loop.cancel(request.request_id)
+            raise
+
+    async def refresh(self) -> str:
+        """Follow the pointer and return the digest that songs start on; running songs finish on the old model."""
+        async with self._swapping:
+            folder = await asyncio.to_thread(read_pointer, self._pointer)
+            if folder != self._folder:
+                loaded = await asyncio.to_thread(load_model, folder, device=self._config.device)
+                self._digest = await asyncio.wrap_future(self._loop.swap_model(loaded))
+                self._folder = folder
+            return self._digest
+
+    async def check_health(self) -> None:
+        """Raise where the engine has died, so that Serve starts a new replica; follow the pointer on the side."""
+        self._loop.check()
+        if self._refresh is None or self._refresh.done():
+            self._refresh = asyncio.create_task(self.refresh())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SamplingService:
+    """A running service, and its client."""
+
+    handle: DeploymentHandle
+    config: ServingConfig
+    pointer: Path
+
+    def sample(
+        self, requests: Sequence[SamplingRequest], progress: Callable[[int, int], None] | None = None
+    ) -> list[SampledSong]:
+        """All songs, in the requests' order; enough requests are kept on their way for the batches to stay full.
+
+        Progress is told the finished songs and all songs. Raises the error of the first request that is refused.
+        """
+        songs: list[SampledSong] = []
+        for song in self._answers(requests):
+            songs.append(song)
+            if progress is not None:
+                progress(len(songs), len(requests))
+        return songs
+
+    def swap_model(self, model_folder: Path) -> str:
+        """Sample another model from now on, without losing a request; returns its digest.
+
+        Replicas beyond the first follow with their next health check.
+        """
+        write_pointer(self.pointer, model_folder)
+        return str(self.handle.refresh.remote().result())
+
+    def _answers(self, requests: Sequence[SamplingRequest]) -> Iterator[SampledSong]:
+        num_rows = sum(length.num_rows for length in self.config.length_classes) * self.config.num_replicas
+        under_way: deque[DeploymentResponse[Any]] = deque()
+        for request in requests:
+            if len(under_way) >= 4 * num_rows:
+                yield under_way.popleft().result()
+            under_way.append(self.handle.sample.remote(request))
+        while under_way:
+            yield under_way.popleft().result()
+
+
+def start_sampling(config: ServingConfig, model_folder: Path, pointer: Path) -> SamplingService:
+    """Start the service on the Ray that is running, reachable by its handle only (no HTTP proxy).
+
+    `pointer` is the file that names the running model; every replica must be able to read it.
+    """
+    if not ray.is_initialized():
+        raise RuntimeError("Ray is not running; call ray.init() before start_sampling()")
+    write_pointer(pointer, model_folder)
+    serve.start(proxy_location="Disabled")
+    deployment = serve.deployment(
+        SongReplica,
+        name="SongReplica",
+        num_replicas=config.num_replicas,
+        max_ongoing_requests=config.max_requests,
+        ray_actor_options={"num_cpus": config.num_cpus},
+        health_check_period_s=config.health_check_period_s,
+    )
+    handle = serve.run(deployment.bind(config, pointer.resolve()), name=APPLICATION, route_prefix=None)
+    return SamplingService(handle, config, pointer)
+
+
+def stop_sampling() -> None:
+    """Stop Serve, with every service on it."""
+    serve.shutdown()
+
+
+def write_pointer(pointer: Path, model_folder: Path) -> None:
+    """Name the model that replicas run, in one move."""
+    staging = pointer.with_name(f".{pointer.name}.{os.getpid()}")
+    staging.write_text(f"{model_folder.resolve()}\n")
+    staging.replace(pointer)
+
+
+def read_pointer(pointer: Path) -> Path:
+    """The model folder that a pointer file names."""
+    return Path(pointer.read_text().strip())

@@ -1,0 +1,168 @@
+"""`levo prepare` and `levo corpus`, with small fakes in place of the models."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import pipelines.corpus.embedded
+from annotation.recogniser.protocol import Transcript
+from annotation.tags.protocol import NO_TAGS, Tags
+from jobs.cli import main
+from levo.codec.stems import Stems
+from levo.song.scores import Score
+from levo.song.timing import TimedSection, TimedWord
+from levo.song.tokens import TokenGrid
+from levo.song.waveform import Waveform
+from pipelines.corpus.flow import CorpusModels
+from pipelines.flow.model_source import model_source
+
+RATE = 16000
+
+
+class FakeModel:
+    """Every model at once, of the simplest kind."""
+
+    digest = "fake"
+    sample_rate_hz = RATE
+    frame_rate_hz = 25
+    code_size = 512
+
+    def separate(self, mixture: Waveform) -> Stems:
+        half = Waveform(mixture.samples / 2, mixture.sample_rate_hz)
+        return Stems(half, half, mixture)
+
+    def encode(self, stems: Stems) -> TokenGrid:
+        return TokenGrid(np.zeros((3, -(-stems.mixture.num_samples // 640)), np.int32))
+
+    def encode_batch(self, songs: Sequence[Stems]) -> list[TokenGrid]:
+        return [self.encode(song) for song in songs]
+
+    def decode(self, tokens: TokenGrid) -> Stems:
+        sound = Waveform(np.full((1, tokens.num_frames * 640), 0.25, np.float32), RATE)
+        return Stems(sound, sound, sound)
+
+    def decode_batch(self, songs: Sequence[TokenGrid]) -> list[Stems]:
+        return [self.decode(song) for song in songs]
+
+    def decode_mixed(self, tokens: TokenGrid) -> Waveform:
+        return self.decode(tokens).mixture
+
+    def transcribe(self, songs: Sequence[Waveform]) -> list[Transcript]:
+        return [Transcript((), (TimedWord("la", 0.0, 0.5),), 1.0) for _ in songs]
+
+    def label(self, mixture: Waveform, vocal: Waveform | None) -> tuple[TimedSection, ...]:
+        return ()
+
+    def tag(self, stems: Stems) -> Tags:
+        return NO_TAGS
+
+    def score(self, songs: Sequence[Waveform]) -> list[Score]:
+        return [Score(0.5) for _ in songs]
+
+
+def fake_models(_models: Path) -> CorpusModels:
+    fake = model_source(FakeModel)
+    return CorpusModels(fake, fake, RATE, fake, fake, fake, fake)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    tone = 0.3 * np.sin(np.arange(2 * RATE) / 20)
+    soundfile.write(folder / "one.flac", tone, RATE)
+    soundfile.write(folder / "two.wav", np.stack([tone, tone], 1), 22050)
+    (folder / "broken.mp3").write_bytes(b"no sound at all")
+    (folder / "empty.ogg").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def prepare(monkeypatch: pytest.MonkeyPatch, recordings: Path, tmp_path: Path) -> list[str]:
+    monkeypatch.setattr(pipelines.corpus.embedded, "embedded_models", fake_models)
+    return ["prepare", "--audio", str(recordings), "--corpus", str(tmp_path / "corpus"), "--workers", "0"]
+
+
+def test_a_folder_of_recordings_becomes_a_corpus_to_listen_to(
+    prepare: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(prepare) == 0
+    out = capsys.readouterr().out
+    assert "2 songs" in out
+    assert "2 of 4 recordings refused" in out
+    assert "unreadable" in out
+    assert "empty file" in out
+    listen = sorted((tmp_path / "corpus" / "listen").iterdir())
+    assert [path.name.split("-")[0] + path.suffixes[-2] for path in listen] == [
+        "one.mixture",
+        "one.vocal",
+        "two.mixture",
+        "two.vocal",
+    ]
+    assert soundfile.info(listen[0]).duration == 2.0
+    assert main(prepare) == 0
+    assert "4 recordings were done before" in capsys.readouterr().out
+
+
+def test_status_and_failures_tell_what_a_corpus_holds(
+    prepare: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(prepare)
+    corpus = ["--corpus", str(tmp_path / "corpus")]
+    capsys.readouterr()
+    assert main(["corpus", "status", *corpus, "--verify"]) == 0
+    out = capsys.readouterr().out
+    assert "2 songs" in out
+    assert "verified    1 files" in out
+    assert main(["corpus", "failures", *corpus, "--reason", "unreadable"]) == 0
+    out = capsys.readouterr().out
+    assert "broken.mp3" in out
+    assert "empty.ogg" not in out
+    assert main(["corpus", "failures", *corpus, "--reason", "bad mood"]) == 1
+    assert "--reason is 'bad mood'; this corpus's refusals have the reasons" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (["--audio", "nowhere"], "--audio nowhere is no folder"),
+        (["--workers", "-1"], "--workers is -1; expected 0 or more"),
+        (["--listen", "-2"], "--listen is -2; expected 0 or more"),
+        (["--max-duration-s", "0"], "--max-duration-s is 0.0; expected more than 0"),
+    ],
+)
+def test_a_wrong_option_is_named(
+    prepare: list[str], change: list[str], problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*prepare, *change]) == 1
+    assert problem in capsys.readouterr().err
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_missing_models_are_named_before_anything_is_written(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models" / "codec").mkdir(parents=True)
+    options = ["--audio", str(recordings), "--corpus", str(tmp_path / "corpus"), "--models", str(tmp_path / "models")]
+    assert main(["prepare", *options]) == 1
+    assert "models lacks recogniser, tagger, musicality" in capsys.readouterr().err
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_the_corpus_of_other_recordings_is_left_alone(
+    prepare: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    owner = {"format": 1, "recordings": "/somewhere/else"}
+    (tmp_path / "corpus" / "corpus.json").write_text(json.dumps(owner))
+    assert main(prepare) == 1
+    assert "is the corpus of /somewhere/else" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_corpus_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "status", "--corpus", str(tmp_path)]) == 1
+    assert "holds no corpus; `levo prepare --corpus" in capsys.readouterr().err

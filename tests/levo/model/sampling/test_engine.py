@@ -1,0 +1,202 @@
+"""The engine draws each song by its own request, whatever runs beside it, and names the weights that drew it."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from levo.model.conditions import Conditions
+from levo.model.delay import interleave
+from levo.model.sampling.engine import (
+    EngineProgress,
+    RequestError,
+    SamplingEngine,
+    encode_request,
+    num_to_admit,
+)
+from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.request import SampledSong, SamplingParameters, SamplingRequest
+from levo.model.store import LoadedModel
+
+SHORT = LengthClass(num_rows=7, max_frames=16, max_prefix=40, prefill_rows=3)
+LONG = LengthClass(num_rows=2, max_frames=40, max_prefix=60, prefill_rows=2)
+MakeRequest = Callable[[int], SamplingRequest]
+
+
+def drawn_together(loaded: LoadedModel, requests: list[SamplingRequest]) -> dict[str, SampledSong]:
+    return {song.request_id: song for song in SamplingEngine(loaded, [SHORT, LONG]).run(requests)}
+
+
+def plain_request(name: str, seed: int, max_frames: int = 12) -> SamplingRequest:
+    return SamplingRequest(name, Conditions("[verse] sun moon."), seed, max_frames)
+
+
+def test_a_seeds_song_is_the_same_alone_and_in_twenty_neighbourhoods(
+    loaded: LoadedModel, make_request: MakeRequest
+) -> None:
+    targets = [make_request(number) for number in range(8)]
+    alone = {target.request_id: drawn_together(loaded, [target])[target.request_id] for target in targets}
+    for neighbourhood in range(20):
+        draw = random.Random(neighbourhood)
+        neighbours = [make_request(100 + 50 * neighbourhood + number) for number in range(draw.randint(0, 16))]
+        mixed = [*targets, *neighbours]
+        draw.shuffle(mixed)
+        together = drawn_together(loaded, mixed)
+        for name, song in alone.items():
+            assert song.tokens.codes.tolist() == together[name].tokens.codes.tolist()
+            assert song.ended == together[name].ended
+
+
+def test_seeds_differ_and_repeat(loaded: LoadedModel) -> None:
+    songs = SamplingEngine(loaded, [SHORT]).run([plain_request(f"{n}", seed) for n, seed in enumerate((1, 2, 1))])
+    first, second, again = (song.tokens.codes.tolist() for song in songs)
+    assert first == again
+    assert first != second
+
+
+def test_a_greedy_song_is_the_likeliest_code_of_the_whole_forward_pass_at_every_frame(loaded: LoadedModel) -> None:
+    request = replace(plain_request("a", 0, 14), parameters=SamplingParameters(temperature=0.0, min_frames=14))
+    song = SamplingEngine(loaded, [SHORT]).run([request])[0]
+    config, tokens = loaded.model.config, encode_request(request, loaded.encoder, loaded.model.config).tokens
+    codes = torch.from_numpy(song.tokens.codes).long()[None]
+    with torch.inference_mode():
+        logits = loaded.model(interleave(codes, config.delays, config.special_id), tokens).logits
+    for stream, delay in enumerate(config.delays):
+        likeliest = logits[stream][0, delay : delay + 14, : config.code_size].argmax(dim=1)
+        assert likeliest.tolist() == song.tokens.codes[stream].tolist()
+
+
+def test_guidance_of_one_costs_one_row_and_any_other_two(loaded: LoadedModel) -> None:
+    for guidance, num_rows in ((1.0, 1), (1.5, 2), (0.0, 2)):
+        request = replace(plain_request("a", 0), parameters=SamplingParameters(guidance=guidance))
+        assert encode_request(request, loaded.encoder, loaded.model.config).num_rows == num_rows
+
+
+def test_a_song_ends_at_the_end_of_its_mixed_stream(loaded: LoadedModel) -> None:
+    config = loaded.model.config
+    requests = [plain_request(f"{seed}", seed) for seed in range(40)]
+    with torch.no_grad():
+        loaded.model.transformer.lm_head.weight[config.end_id] *= 4
+        songs = SamplingEngine(loaded, [SHORT]).run(requests)
+        loaded.model.transformer.lm_head.weight[config.end_id] /= 4
+    ended = [song for song in songs if song.ended]
+    assert 0 < len(ended) < len(songs)
+    assert all(1 <= song.tokens.num_frames < 12 for song in ended if song.tokens.num_frames != 12)
+    assert all(song.tokens.num_frames == 12 for song in songs if not song.ended)
+    assert all(song.tokens.codes.min() >= 0 and song.tokens.codes.max() < config.code_size for song in songs)
+
+
+def test_no_song_ends_before_its_least_length(loaded: LoadedModel) -> None:
+    parameters = SamplingParameters(min_frames=9, temperature=5.0)
+    songs = SamplingEngine(loaded, [SHORT]).run(
+        [replace(plain_request(f"{seed}", seed), parameters=parameters) for seed in range(30)]
+    )
+    assert min(song.tokens.num_frames for song in songs) >= 9
+
+
+def test_a_request_takes_the_smallest_length_class_that_holds_it(loaded: LoadedModel) -> None:
+    engine = SamplingEngine(loaded, [LONG, SHORT])
+    for name, max_frames in (("short", 16), ("long", 17)):
+        engine.submit(plain_request(name, 0, max_frames))
+    engine.step()
+    assert {length: lane.num_songs for length, lane in engine._lanes.items()} == {SHORT: 1, LONG: 1}
+
+
+def test_every_song_names_the_one_model_that_drew_it(
+    loaded: LoadedModel, other_loaded: LoadedModel, make_request: MakeRequest
+) -> None:
+    requests = [make_request(number) for number in range(20)]
+    pure = {
+        model.digest: {song.request_id: song.tokens.codes.tolist() for song in drawn_together(model, requests).values()}
+        for model in (loaded, other_loaded)
+    }
+    engine = SamplingEngine(loaded, [SHORT])
+    for request in requests:
+        engine.submit(request)
+    songs = [song for _ in range(9) for song in engine.step()]
+    engine.swap_model(other_loaded)
+    while engine.num_waiting or engine.num_running:
+        songs.extend(engine.step())
+    assert sorted(song.request_id for song in songs) == sorted(request.request_id for request in requests)
+    assert {song.model_digest for song in songs} == {loaded.digest, other_loaded.digest}
+    for song in songs:
+        assert song.tokens.codes.tolist() == pure[song.model_digest][song.request_id]
+
+
+def test_a_model_of_another_config_is_not_swapped_in(loaded: LoadedModel, other_loaded: LoadedModel) -> None:
+    other_loaded.model.config = replace(loaded.model.config, delays=(0, 1, 1))
+    with pytest.raises(RequestError, match="another config"):
+        SamplingEngine(loaded, [SHORT]).swap_model(other_loaded)
+    other_loaded.model.config = loaded.model.config
+
+
+def test_cancelling_returns_the_frames_that_all_streams_have(loaded: LoadedModel) -> None:
+    request = replace(plain_request("a", 5), parameters=SamplingParameters(min_frames=12))
+    whole = SamplingEngine(loaded, [SHORT]).run([request])[0]
+    engine = SamplingEngine(loaded, [SHORT])
+    engine.submit(request)
+    for _ in range(7):
+        engine.step()
+    part = engine.cancel("a")
+    assert part is not None
+    assert part.interrupted
+    assert not part.ended
+    assert part.tokens.codes.tolist() == whole.tokens.codes[:, : 7 - loaded.model.config.max_delay].tolist()
+    assert engine.cancel("a") is None
+    assert engine.run([request])[0].tokens.codes.tolist() == whole.tokens.codes.tolist()
+
+
+def test_a_stopped_run_returns_what_is_finished_and_marks_the_rest(loaded: LoadedModel) -> None:
+    requests = [plain_request(f"{seed}", seed) for seed in range(12)]
+    seen: list[EngineProgress] = []
+    engine = SamplingEngine(loaded, [SHORT])
+    songs = engine.run(requests, seen.append, should_stop=lambda: bool(seen))
+    assert [song.request_id for song in songs] == [request.request_id for request in requests]
+    assert sum(not song.interrupted for song in songs) == seen[-1].num_finished > 0
+    assert any(song.interrupted for song in songs)
+    assert engine.num_running == engine.num_waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("conditions", "max_frames", "error", "message"),
+    [
+        (Conditions("[vrese] sun."), 5, RequestError, r"line 1, column 1: unknown structure tag '\[vrese\]'"),
+        (Conditions("[verse]" + " sun" * 300), 5, ValueError, "302 tokens; the model takes 160"),
+        (Conditions("[verse]" + " sun" * 80), 5, RequestError, "behind 84 condition positions"),
+        (Conditions("[verse] sun."), 41, RequestError, "asks for 41 frames"),
+        (Conditions(description="[Musicality-best], dark."), 5, RequestError, r"unknown tag '\[Musicality-best\]'"),
+    ],
+)
+def test_requests_that_cannot_be_served_are_refused(
+    loaded: LoadedModel, conditions: Conditions, max_frames: int, error: type[Exception], message: str
+) -> None:
+    engine = SamplingEngine(loaded, [SHORT, LONG])
+    with pytest.raises(error, match=message):
+        engine.submit(SamplingRequest("a", conditions, 0, max_frames))
+    assert engine.num_waiting == 0
+
+
+def test_a_request_id_is_refused_while_it_is_in_use(loaded: LoadedModel) -> None:
+    engine = SamplingEngine(loaded, [SHORT])
+    engine.submit(plain_request("a", 0))
+    with pytest.raises(RequestError, match="'a' is already waiting or running"):
+        engine.submit(plain_request("a", 1))
+
+
+@pytest.mark.parametrize(
+    ("rows_needed", "num_free_rows", "num_joining"),
+    [([1], 5, 1), ([1] * 5, 2, 0), ([1] * 5, 3, 3), ([2, 2], 4, 1), ([2], 1, 0), ([], 7, 0), ([1, 1], 7, 2)],
+)
+def test_songs_join_by_the_prefill_or_all_that_wait(
+    rows_needed: list[int], num_free_rows: int, num_joining: int
+) -> None:
+    assert num_to_admit(rows_needed, num_free_rows, SHORT) == num_joining
+
+
+def test_a_class_that_the_model_cannot_hold_is_refused(loaded: LoadedModel) -> None:
+    engine = SamplingEngine(loaded, [LengthClass(num_rows=1, max_frames=9000, max_prefix=40)])
+    engine.submit(plain_request("a", 0))
+    with pytest.raises(ValueError, match="needs 9043 positions; the model has 1280"):
+        engine.step()

@@ -1,0 +1,358 @@
+"""The corpus flow over a folder of good and bad recordings, with small fakes in place of the models."""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from annotation.recogniser.protocol import Transcript
+from annotation.tags.protocol import NO_TAGS, TagEstimate, Tags
+from levo.codec.stems import Stems
+from levo.song.scores import Score, missing_score
+from levo.song.structure import StructureTag
+from levo.song.timing import TimedPhoneme, TimedSection, TimedWord
+from levo.song.tokens import TokenGrid
+from levo.song.waveform import Waveform
+from pipelines.corpus.flow import CorpusConfig, CorpusModels, ForeignCorpusError, PreparedCorpus, prepare_corpus
+from pipelines.corpus.label import Ask
+from pipelines.corpus.records import LabelSource, PreparedSong
+from pipelines.corpus.snapshot import open_corpus
+from pipelines.flow.executor import Executor, InProcessExecutor
+from pipelines.flow.model_source import ChangedModelError, ModelSource
+from pipelines.flow.stage import Refusal
+
+RATE = 16000
+
+
+@dataclass(frozen=True)
+class Fake:
+    """Writes down what it was asked, so that tests can see what was done again."""
+
+    digest: str
+    calls: Path
+
+    def note(self, waveform: Waveform) -> None:
+        with self.calls.open("a") as file:
+            file.write(f"{type(self).__name__} {loudness(waveform):.3f}\n")
+
+
+def loudness(waveform: Waveform) -> float:
+    return float(np.abs(waveform.samples).max())
+
+
+class FakeSeparator(Fake):
+    def separate(self, mixture: Waveform) -> Stems:
+        self.note(mixture)
+        vocal = Waveform(np.float32(0.25) * mixture.samples, mixture.sample_rate_hz)
+        return Stems(vocal, Waveform(mixture.samples - vocal.samples, mixture.sample_rate_hz), mixture)
+
+
+class FakeCodec(Fake):
+    sample_rate_hz = RATE
+    frame_rate_hz = 25
+    code_size = 512
+
+    def encode(self, stems: Stems) -> TokenGrid:
+        self.note(stems.mixture)
+        num_frames = -(-stems.mixture.num_samples * 25 // stems.mixture.sample_rate_hz)
+        levels = [round(511 * loudness(stem)) for stem in (stems.mixture, stems.vocal, stems.accompaniment)]
+        return TokenGrid(np.repeat(np.array(levels, np.int32)[:, None], num_frames, axis=1))
+
+    def encode_batch(self, songs: Sequence[Stems]) -> list[TokenGrid]:
+        return [self.encode(song) for song in songs]
+
+    def decode(self, tokens: TokenGrid) -> Stems:
+        levels = np.repeat(tokens.codes.astype(np.float32) / 511, RATE // 25, axis=1)
+        mixture, vocal, accompaniment = (Waveform(level[None], RATE) for level in levels)
+        return Stems(vocal, accompaniment, mixture)
+
+    def decode_batch(self, songs: Sequence[TokenGrid]) -> list[Stems]:
+        return [self.decode(song) for song in songs]
+
+    def decode_mixed(self, tokens: TokenGrid) -> Waveform:
+        return self.decode(tokens).mixture
+
+
+class FakeRecogniser(Fake):
+    def transcribe(self, songs: Sequence[Waveform]) -> list[Transcript]:
+        return [self._transcribe(song) for song in songs]
+
+    def _transcribe(self, song: Waveform) -> Transcript:
+        self.note(song)
+        phonemes = (TimedPhoneme("m", 0.1, 0.2), TimedPhoneme("u", 0.2, 0.5))
+        return Transcript(phonemes=phonemes, words=(TimedWord("moo", 0.1, 0.5),), confidence=0.5)
+
+
+class FakeLabeller(Fake):
+    def label(self, mixture: Waveform, vocal: Waveform | None) -> tuple[TimedSection, ...]:
+        self.note(mixture)
+        return (
+            TimedSection(StructureTag.CHORUS, 0.0, 1.0),
+            TimedSection(StructureTag.OUTRO_SHORT, 1.0, mixture.duration_s),
+        )
+
+
+class FakeTagger(Fake):
+    def tag(self, stems: Stems) -> Tags:
+        self.note(stems.mixture)
+        return replace(NO_TAGS, voice=TagEstimate("female", 0.9), tempo_bpm=125.0)
+
+
+class FakeJudge(Fake):
+    def score(self, songs: Sequence[Waveform]) -> list[Score]:
+        for song in songs:
+            self.note(song)
+        return [Score(loudness(song)) if loudness(song) > 0.2 else missing_score("too quiet") for song in songs]
+
+
+def models(calls: Path, **changed: str) -> CorpusModels:
+    names = ("separator", "codec", "recogniser", "labeller", "tagger", "judge")
+    digest = {name: changed.get(name, name) for name in names}
+    return CorpusModels(
+        separator=ModelSource(digest["separator"], partial(FakeSeparator, digest["separator"], calls)),
+        codec=ModelSource(digest["codec"], partial(FakeCodec, digest["codec"], calls)),
+        codec_rate_hz=RATE,
+        recogniser=ModelSource(digest["recogniser"], partial(FakeRecogniser, digest["recogniser"], calls)),
+        labeller=ModelSource(digest["labeller"], partial(FakeLabeller, digest["labeller"], calls)),
+        tagger=ModelSource(digest["tagger"], partial(FakeTagger, digest["tagger"], calls)),
+        judge=ModelSource(digest["judge"], partial(FakeJudge, digest["judge"], calls)),
+    )
+
+
+def write_tone(path: Path, level: float, duration_s: float = 2.0, rate: int = RATE, num_channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tone = level * np.sign(np.sin(2 * np.pi * 220 * np.arange(int(duration_s * rate)) / rate))
+    soundfile.write(path, np.repeat(tone[:, None], num_channels, axis=1), rate)
+
+
+def write_recordings(folder: Path) -> Path:
+    """Songs with and without true stems and labels, at several levels, and some that cannot be used."""
+    rows = []
+    for number in range(12):
+        name = f"song{number:02d}"
+        row: dict[str, object] = {"song_id": name, "audio": f"{name}.flac"}
+        level = 0.125 + number / 16
+        if number < 6:
+            write_tone(folder / f"{name}.flac", level)
+            row["stems"] = {stem: f"stems/{name}.{stem}.flac" for stem in ("vocal", "accompaniment")}
+            write_tone(folder / f"stems/{name}.vocal.flac", level / 2)
+            write_tone(folder / f"stems/{name}.accompaniment.flac", level / 2)
+        else:
+            write_tone(folder / f"{name}.flac", level, rate=44100, num_channels=2)
+        if number % 3:
+            row |= {"lyrics": "[verse] red moon.", "tags": ["male", "slow"]}
+        rows.append(row)
+    write_tone(folder / "silent.flac", 0.0)
+    write_tone(folder / "short.flac", 0.5, duration_s=0.3)
+    (folder / "text.flac").write_text("no sound")
+    write_tone(folder / "long_vocal.flac", 0.5, duration_s=3.0)
+    rows += [{"song_id": name, "audio": f"{name}.flac"} for name in ("silent", "short", "text", "absent")]
+    odd_stems = {"vocal": "long_vocal.flac", "accompaniment": "stems/song01.accompaniment.flac"}
+    rows.append({"song_id": "odd stems", "audio": "song01.flac", "stems": odd_stems})
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    return write_recordings(tmp_path / "recordings")
+
+
+@pytest.fixture(params=["in_process", pytest.param("ray", marks=pytest.mark.ray)])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    if request.param == "in_process":
+        yield InProcessExecutor(batch_size=4)
+        return
+    request.getfixturevalue("local_ray")
+    from ray import cloudpickle
+
+    from pipelines.flow.ray_executor import RayExecutor
+
+    # Workers cannot import a test module by its name.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield RayExecutor(num_workers=2, batch_size=4)
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One corpus and the calls that its last run made."""
+
+    recordings: Path
+    corpus: Path
+    executor: Executor
+
+    def run(self, config: CorpusConfig | None = None, **digests: str) -> "Ran":
+        calls = self.corpus.parent / "calls"
+        calls.unlink(missing_ok=True)
+        prepared = prepare_corpus(
+            self.recordings, self.corpus, models(calls, **digests), config or CorpusConfig(), self.executor
+        )
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return Ran(prepared, sorted({line.split()[0] for line in lines}), len(lines))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A run: what it gave, which fakes it asked, and how often."""
+
+    prepared: PreparedCorpus
+    asked: list[str]
+    num_calls: int
+
+    @property
+    def songs(self) -> dict[str, PreparedSong]:
+        return {song.song_id: song for song in self.prepared.outcomes if isinstance(song, PreparedSong)}
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        return {row.item_id: f"{row.stage}: {row.reason}" for row in self.prepared.outcomes if isinstance(row, Refusal)}
+
+
+@pytest.fixture
+def flow(recordings: Path, tmp_path: Path) -> Flow:
+    return Flow(recordings, tmp_path / "corpus", InProcessExecutor(batch_size=4))
+
+
+@pytest.fixture
+def flow_anywhere(recordings: Path, tmp_path: Path, executor: Executor) -> Flow:
+    return Flow(recordings, tmp_path / "corpus", executor)
+
+
+def test_every_recording_is_a_labelled_song_or_a_counted_refusal(flow: Flow) -> None:
+    ran = flow.run()
+    assert sorted(ran.songs) == [f"song{number:02d}" for number in range(12)]
+    assert ran.refusals == {
+        "silent": "check: silent",
+        "short": "check: too short",
+        "text": "check: unreadable",
+        "odd stems": "stems: stem: does not match its mixture",
+        "absent": "listing: missing",
+    }
+    given, heard, separated = ran.songs["song01"], ran.songs["song03"], ran.songs["song06"]
+    assert (given.lyrics, given.lyrics_source, given.tags) == (
+        "[verse] red moon.",
+        LabelSource.METADATA,
+        ("male", "slow"),
+    )
+    assert (given.heard_words, given.sections, given.tempo_bpm) == (None, None, None)
+    assert heard.lyrics == separated.lyrics == "[chorus] moo. ; [outro-short]"
+    assert (heard.lyrics_source, heard.tags, heard.tempo_bpm) == (LabelSource.FLOW, ("female",), 125.0)
+    assert (separated.sample_rate_hz, separated.num_channels, separated.num_frames) == (44100, 2, 50)
+    assert ran.songs["song00"].musicality.missing == "too quiet"
+    tiers = [song.tier for song in ran.songs.values()]
+    assert [tier is None for tier in tiers] == [True, True] + [False] * 10
+
+
+def test_the_published_corpus_holds_the_songs_their_tokens_and_stems(flow: Flow) -> None:
+    ran = flow.run()
+    corpus = open_corpus(flow.corpus)
+    assert list(corpus.songs) == list(ran.songs.values())
+    assert {refusal.item_id for refusal in corpus.refusals} == set(ran.refusals)
+    corpus.snapshot.verify()
+    song = ran.songs["song03"]
+    level = 0.125 + 3 / 16
+    assert corpus.tokens(song).codes[:, 0].tolist() == [
+        round(511 * level),
+        round(511 * level / 2),
+        round(511 * level / 2),
+    ]
+    separated = corpus.stems(ran.songs["song06"])
+    assert separated.vocal.sample_rate_hz == RATE
+    assert loudness(separated.accompaniment) == pytest.approx(3 * loudness(separated.vocal), rel=1e-3)
+    assert hashlib.sha256((flow.recordings / song.audio.path).read_bytes()).hexdigest() == song.audio.sha256
+
+
+def test_a_rerun_asks_no_model_and_publishes_nothing(flow: Flow) -> None:
+    first, again = flow.run(), flow.run()
+    assert again.num_calls == 0
+    assert again.prepared.outcomes == first.prepared.outcomes
+    assert again.prepared.snapshot == first.prepared.snapshot
+    assert again.prepared.num_reused == 16
+
+
+def test_a_changed_file_redoes_just_its_song(flow: Flow) -> None:
+    first = flow.run()
+    write_tone(flow.recordings / "song07.flac", 0.9)
+    write_tone(flow.recordings / "silent.flac", 0.3)
+    second = flow.run()
+    assert second.prepared.num_reused == 14
+    assert second.num_calls == 5 + 6
+    assert set(second.songs) == {*first.songs, "silent"}
+    unchanged = [name for name in first.songs if name != "song07"]
+    assert [second.songs[name].tokens for name in unchanged] == [first.songs[name].tokens for name in unchanged]
+    assert second.prepared.snapshot.manifest.parent == first.prepared.snapshot.manifest.snapshot_id
+
+
+def test_a_changed_model_redoes_its_stage_and_what_follows(flow: Flow) -> None:
+    flow.run()
+    assert flow.run(judge="new").asked == ["FakeJudge"]
+    assert flow.run(judge="new", tagger="new").asked == ["FakeJudge", "FakeTagger"]
+    assert flow.run(separator="new").asked == [
+        "FakeCodec",
+        "FakeJudge",
+        "FakeLabeller",
+        "FakeRecogniser",
+        "FakeSeparator",
+        "FakeTagger",
+    ]
+    assert flow.run(CorpusConfig(tags=Ask.ALWAYS)).asked == ["FakeJudge", "FakeTagger"]
+
+
+def test_a_label_that_nobody_is_asked_for_is_left_out(flow: Flow) -> None:
+    ran = flow.run(CorpusConfig(structure=Ask.NEVER, tags=Ask.NEVER))
+    song = ran.songs["song03"]
+    assert (song.lyrics, song.sections, song.tags, song.tempo_bpm) == ("[verse] moo.", None, (), None)
+    assert not {"FakeLabeller", "FakeTagger"} & set(ran.asked)
+
+
+def test_both_executors_give_equal_tables_and_know_what_is_done(flow_anywhere: Flow) -> None:
+    here = Flow(flow_anywhere.recordings, flow_anywhere.corpus, InProcessExecutor()).run()
+    shutil.rmtree(flow_anywhere.corpus)
+    there = flow_anywhere.run()
+    assert there.prepared == here.prepared
+    assert there.num_calls == here.num_calls
+    again = flow_anywhere.run()
+    assert again.prepared.outcomes == here.prepared.outcomes
+    assert again.num_calls == 0
+
+
+def test_a_folder_of_something_else_is_left_alone(flow: Flow, tmp_path: Path) -> None:
+    flow.corpus.mkdir()
+    (flow.corpus / "diary.txt").write_text("dear")
+    with pytest.raises(ForeignCorpusError, match=r"is not empty and has no corpus\.json"):
+        flow.run()
+    assert [path.name for path in flow.corpus.iterdir()] == ["diary.txt"]
+    shutil.rmtree(flow.corpus)
+    flow.run()
+    other = write_recordings(tmp_path / "other recordings")
+    with pytest.raises(ForeignCorpusError, match=r"is the corpus of .*recordings .*, not of .*other recordings"):
+        Flow(other, flow.corpus, flow.executor).run()
+
+
+def test_a_model_that_is_not_the_one_that_was_meant_is_refused(recordings: Path, tmp_path: Path) -> None:
+    wanted = models(tmp_path / "calls")
+    swapped = replace(wanted, codec=ModelSource("other", wanted.codec.load))
+    with pytest.raises(ChangedModelError, match="loaded a model of digest codec; expected other"):
+        prepare_corpus(recordings, tmp_path / "corpus", swapped, CorpusConfig(), InProcessExecutor())
+
+
+def test_a_failed_run_publishes_nothing_and_the_next_goes_on(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(self: FakeCodec, stems: Stems) -> TokenGrid:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeTagger, "tag", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            flow.run()
+    assert not (flow.corpus / "CURRENT").exists()
+    assert not list(flow.corpus.rglob("*.partial"))
+    assert sorted(flow.run().songs) == [f"song{number:02d}" for number in range(12)]

@@ -1,0 +1,103 @@
+"""Sampling on Ray Serve: a swap under load loses nothing, and every answer names exactly one of the two models."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from levo.model.conditions import Conditions
+from levo.model.config import demo_config
+from levo.model.lelm import new_lelm
+from levo.model.sampling.engine import RequestError, SamplingEngine
+from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.request import SampledSong, SamplingRequest
+from levo.model.store import load_model, save_model
+from levo.model.tokenizer import build_tokenizer
+from pipelines.loop.serving import (
+    SamplingService,
+    ServingConfig,
+    read_pointer,
+    start_sampling,
+    stop_sampling,
+    write_pointer,
+)
+
+CONFIG = ServingConfig(length_classes=(LengthClass(num_rows=8, max_frames=40, max_prefix=24),))
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Two model folders of one config, and their digests."""
+
+    first: Path
+    second: Path
+    first_digest: str
+    second_digest: str
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    folder = tmp_path_factory.mktemp("models")
+    config = demo_config(build_tokenizer(("sun", "moon"), folder / "tokenizer"))
+    digests = [
+        save_model(new_lelm(config, seed), folder / "tokenizer", folder / name)
+        for seed, name in enumerate(("first", "second"))
+    ]
+    return Models(folder / "first", folder / "second", *digests)
+
+
+@pytest.fixture(scope="module")
+def service(local_ray: None, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamplingService]:
+    yield start_sampling(CONFIG, models.first, tmp_path_factory.mktemp("serving") / "model")
+    stop_sampling()
+
+
+def requests_of(prefix: str, num_songs: int) -> list[SamplingRequest]:
+    conditions = Conditions("[verse] sun moon.")
+    return [SamplingRequest(f"{prefix}-{number}", conditions, number, 40) for number in range(num_songs)]
+
+
+@pytest.mark.ray
+def test_a_swap_under_load_loses_nothing_and_every_song_names_the_model_that_made_it(
+    service: SamplingService, models: Models
+) -> None:
+    requests = requests_of("load", 48)
+    songs: list[SampledSong] = []
+    some_are_done = threading.Event()
+
+    def notice(num_finished: int, num_requested: int) -> None:
+        if num_finished >= num_requested // 6:
+            some_are_done.set()
+
+    client = threading.Thread(target=lambda: songs.extend(service.sample(requests, notice)))
+    client.start()
+    assert some_are_done.wait(timeout=120)
+    assert service.swap_model(models.second) == models.second_digest
+    client.join(timeout=120)
+    assert [song.request_id for song in songs] == [request.request_id for request in requests]
+    assert {song.model_digest for song in songs} == {models.first_digest, models.second_digest}
+    for folder, digest in ((models.first, models.first_digest), (models.second, models.second_digest)):
+        named = [request for request, song in zip(requests, songs, strict=True) if song.model_digest == digest]
+        pure = SamplingEngine(load_model(folder), CONFIG.length_classes).run(named)
+        served = {song.request_id: song.tokens.codes.tolist() for song in songs}
+        assert all(song.tokens.codes.tolist() == served[song.request_id] for song in pure)
+
+
+@pytest.mark.ray
+def test_a_refused_request_says_why_and_the_service_goes_on(service: SamplingService) -> None:
+    too_long = SamplingRequest("long", Conditions("[verse] sun."), 0, 900)
+    with pytest.raises(RequestError, match="asks for 900 frames"):
+        service.sample([too_long])
+    with pytest.raises(RequestError, match="unknown structure tag"):
+        service.sample([SamplingRequest("tag", Conditions("[vers] sun."), 0, 10)])
+    assert len(service.sample(requests_of("after", 2))) == 2
+
+
+def test_the_pointer_names_a_folder_and_is_moved_whole(tmp_path: Path) -> None:
+    pointer = tmp_path / "model"
+    for name in ("a", "b"):
+        write_pointer(pointer, tmp_path / name)
+        assert read_pointer(pointer) == tmp_path / name
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -1,0 +1,92 @@
+import os
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from levo.alignment.in_process import run_phases_in_process
+from levo.alignment.stage_tasks import StageTasks
+from levo.training.journal import read_journal
+from levo.training.loop import LoggedStep
+from levo.training.phase_run import TaskSource
+from pipelines.loop.deepspeed_engine import ZeroOptions
+from pipelines.loop.training import TrainingScale, run_name, run_phases
+
+
+def _crashing_tasks(phase_name: str, step: int, marker: Path) -> TaskSource:
+    """Tasks of which one takes its worker down in the given step, once; local, so that Ray ships them by value."""
+
+    class CrashingTask:
+        def __init__(self, task: Any) -> None:
+            self.task = task
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.task, name)
+
+        def micro_batches(self, at_step: int, *place: Any) -> Any:
+            if at_step == step and not marker.exists():
+                marker.touch()
+                os._exit(1)
+            return self.task.micro_batches(at_step, *place)
+
+    class CrashingTasks(StageTasks):
+        def task(self, setting: Any) -> Any:
+            task = super().task(setting)
+            return CrashingTask(task) if setting.phase.name == phase_name else task
+
+    return CrashingTasks()
+
+
+def _curve(storage: Path, name: str) -> list[dict[str, float]]:
+    return [logged.metrics for logged in read_journal(storage / name / "metrics.jsonl")]
+
+
+@pytest.mark.ray
+def test_one_fit_runs_the_stages_and_a_crash_changes_nothing(
+    local_ray: None, tiny_training: Any, tmp_path: Path
+) -> None:
+    plain = run_phases_in_process(tiny_training.phases, tmp_path / "plain", lambda *_: None)
+    crash_step, marker = Random(20261120).randrange(1, 8), tmp_path / "crashed"
+    tasks, seen = _crashing_tasks("extend", crash_step, marker), list[tuple[str, int]]()
+
+    def on_log(name: str, logged: LoggedStep) -> None:
+        seen.append((name, logged.step))
+
+    results = run_phases(tiny_training.phases, tmp_path / "ray", on_log, TrainingScale(max_failures=1), tasks=tasks)
+    assert marker.exists()
+    assert seen == [(phase.name, step) for phase in tiny_training.phases for step in range(1, phase.num_steps + 1)]
+    assert results[0].identity == plain[0].identity
+    for phase in tiny_training.phases:
+        curves = _curve(tmp_path / "plain", phase.name), _curve(tmp_path / "ray", phase.name)
+        for expected, got in zip(*curves, strict=True):
+            assert got == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    again = run_phases(tiny_training.phases, tmp_path / "ray", on_log)
+    assert [result.skipped for result in again] == [True, True, True]
+    assert [result.model_digest for result in again] == [result.model_digest for result in results]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_two_workers_train_as_one_process_does(local_ray: None, tiny_training: Any, tmp_path: Path, stage: int) -> None:
+    plain = run_phases_in_process(tiny_training.phases, tmp_path / "plain", lambda *_: None)
+    scale = TrainingScale(num_workers=2, cpus_per_worker=1, zero=ZeroOptions(stage))
+    spread = run_phases(tiny_training.phases, tmp_path / "ray", lambda *_: None, scale)
+    for one, other in zip(plain, spread, strict=True):
+        for expected, got in zip(_curve(tmp_path / "plain", one.name), _curve(tmp_path / "ray", one.name), strict=True):
+            assert got == pytest.approx(expected, rel=1e-4, abs=1e-4)
+        expected_weights = load_file(one.model_folder / "model.safetensors")
+        weights = load_file(other.model_folder / "model.safetensors")
+        for name, tensor in weights.items():
+            assert float((tensor - expected_weights[name]).abs().max()) < 1e-4
+
+
+def test_a_fit_is_named_after_what_decides_its_outcome(tiny_training: Any) -> None:
+    first, *rest = tiny_training.phases
+    name = run_name([first, *rest], StageTasks())
+    assert run_name([replace(first, log_every=3), *rest], StageTasks()) == name
+    assert run_name([replace(first, seed=9), *rest], StageTasks()) != name
+    assert run_name([first], StageTasks()) != name
