@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 EXTRAS ?= demo,train,dev
+TEST_PROCESSES ?= 0
 comma := ,
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +27,7 @@ demo: install ## the whole loop on this machine; ends with a table and out/demo/
 	$(BIN)/levo demo $(ARGS)
 
 test: install ## every test but the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 test-slow: install ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -32,6 +32,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("render", "jobs.render", "write the rendered corpus as audio files and metadata"),
     Command("prepare", "jobs.prepare", "turn a folder of recordings into a labelled, tokenized corpus"),
     Command("corpus", "jobs.corpus", "what a corpus holds: status, failures"),
+    Command("train", "jobs.train", "stages 1 and 2: pre-training and modular extension"),
+    Command("sample", "jobs.sample", "candidates from Ray Serve"),
+    Command("score", "jobs.score", "judge candidates on every axis"),
+    Command("pair", "jobs.pair", "preference pairs from scores"),
+    Command("align", "jobs.align", "DPO: one model a preference, and one on all pairs"),
+    Command("merge", "jobs.merge", "interpolate the aligned models"),
+    Command("evaluate", "jobs.evaluate", "the ablation table over the report prompts"),
     Command("report", "jobs.report.command", "write report.html again from a finished run"),
     Command("doctor", "jobs.doctor", "what works on this machine, and what the rest lacks"),
 )

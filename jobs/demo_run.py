@@ -1,6 +1,5 @@
 """Runs the demo: claims the folder, does the steps, and writes what it ends with."""
 
-import importlib.metadata
 from pathlib import Path
 
 from rich.console import Console
@@ -8,37 +7,32 @@ from rich.console import Console
 from jobs.demo import DemoOptions
 from jobs.loop_program import loop_steps
 from jobs.loop_report import make_report
-from jobs.loop_run import LoopRun, run_folder_of
+from jobs.loop_run import LoopRun, open_loop
 from jobs.progress import RunProgress
-from jobs.recipes.loop import recipe_named
 from jobs.summary import Summary, write_summary
 from jobs.summary_table import summary_tables
-from jobs.tracking.mlflow_tracker import open_tracker, store_uri
+from jobs.tracking.mlflow_tracker import store_uri
 from pipelines.flow.resources import ResourceMonitor
-from pipelines.loop.context import LoopContext
-from pipelines.loop.places import RunPlaces
 
 _SUMMARY, _REPORT = "summary.json", "report.html"
 
 
 def run_demo(options: DemoOptions) -> Summary:
     """Do every step that is not done, then evaluate and report."""
-    config = recipe_named(options.recipe, options.seed)
-    context = LoopContext(config, RunPlaces(options.out))
-    folder = run_folder_of(options.out, context, importlib.metadata.version("levo"))
-    tracker = open_tracker(options.out, options.tracking_uri)
+    opened = open_loop(options.recipe, options.seed, options.out, options.tracking_uri)
     console = Console(highlight=False)
     steps = loop_steps(options.recordings)
-    parent = tracker.run(folder.key, f"{config.recipe}-seed{config.seed}")
-    run = LoopRun(context, folder, tracker, RunProgress(len(steps), console))
+    parent = opened.tracker.run(opened.folder.key, f"{options.recipe}-seed{options.seed}")
+    parent.log_parameters({"recipe": options.recipe, "seed": options.seed})
+    run = LoopRun(opened.context, opened.folder, opened.tracker, RunProgress(len(steps), console))
     with ResourceMonitor() as monitor:
         run.run(steps, monitor)
-        summary = make_report(context, run, folder, monitor.peak_memory_bytes, options.out / _REPORT)
+        summary = make_report(opened.context, run, monitor.peak_memory_bytes, options.out / _REPORT)
     write_summary(summary, options.out / _SUMMARY)
     for artifact in (_SUMMARY, _REPORT):
         parent.log_artifact(options.out / artifact)
     parent.finish()
-    num_waiting = tracker.close()
+    num_waiting = opened.tracker.close()
     console.print(summary_tables(summary))
     console.print(f"report   {options.out / _REPORT}", soft_wrap=True, markup=False)
     console.print(f"summary  {options.out / _SUMMARY}", soft_wrap=True, markup=False)

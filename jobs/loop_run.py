@@ -1,5 +1,6 @@
 """One run of the closed loop: its steps in order, each shown, timed, tracked, and skipped where it is done."""
 
+import importlib.metadata
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,12 +9,15 @@ from typing import Any
 
 from jobs.cluster import ray_cluster
 from jobs.progress import ProgressCallback, RunProgress
+from jobs.recipes.loop import recipe_named
 from jobs.summary import StepCost
+from jobs.tracking.mlflow_tracker import open_tracker
 from jobs.tracking.protocol import RunStatus, TrackedRun, Tracker
 from levo.training.loop import LoggedStep
 from pipelines.flow.resources import ResourceMonitor
 from pipelines.flow.run_folder import RunFolder, StepRecord
 from pipelines.loop.context import LoopContext
+from pipelines.loop.places import RunPlaces
 
 StepResult = dict[str, Any]
 
@@ -104,6 +108,17 @@ def short_note(result: Mapping[str, Any], longest: int = 3) -> str:
     return ", ".join(f"{name.removeprefix('num_')} {value:g}" for name, value in plain[:longest])
 
 
-def run_folder_of(out: Path, context: LoopContext, version: str) -> RunFolder:
-    """Claim `out` for this configuration; raises `ForeignFolderError` where it is another run's."""
-    return RunFolder(out, {"loop": context.config, "version": version})
+@dataclass(frozen=True, slots=True)
+class OpenedLoop:
+    """A run that this process works on."""
+
+    context: LoopContext
+    folder: RunFolder
+    tracker: Tracker
+
+
+def open_loop(recipe: str, seed: int, out: Path, tracking_uri: str | None) -> OpenedLoop:
+    """Claim `out` for a recipe and seed; raises `ForeignFolderError` where it is another run's."""
+    context = LoopContext(recipe_named(recipe, seed), RunPlaces(out))
+    folder = RunFolder(out, {"loop": context.config, "version": importlib.metadata.version("levo")})
+    return OpenedLoop(context, folder, open_tracker(out, tracking_uri))

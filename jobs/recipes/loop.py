@@ -31,6 +31,7 @@ def demo(seed: int = 0) -> LoopConfig:
         corpus=CorpusConfig(num_studio=1024, num_wild=512, num_long=48, num_separation_sample=72),
         judges=JudgesConfig(
             num_codec_songs=192,
+            semantic_steps=700,
             num_recogniser_songs=320,
             recogniser_steps=700,
             num_similarity_songs=320,
@@ -98,6 +99,7 @@ def tiny(seed: int = 0) -> LoopConfig:
         corpus=CorpusConfig(num_studio=24, num_wild=16, num_long=4, num_separation_sample=6),
         judges=JudgesConfig(
             num_codec_songs=24,
+            semantic_steps=30,
             num_recogniser_songs=16,
             recogniser_steps=20,
             num_similarity_songs=64,

@@ -16,6 +16,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 10.0, 10.0, 34.0
 _NAME_WIDTH = 92.0
 _ROW_HEIGHT = 26.0
 _MAX_POINTS = 400
+_NUM_COLOURS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def line_chart(lines: Sequence[tuple[str, Sequence[float], Sequence[float]]], ti
         element(
             "polyline",
             points=" ".join(f"{horizontal(x):.1f},{vertical(y):.1f}" for x, y in _thinned(points)),
-            class_=f"line series-{number}",
+            class_=f"line series-{number % _NUM_COLOURS}",
         )
         for number, (_, points) in enumerate(drawn)
     ]
@@ -96,7 +97,12 @@ def interval_mark(value: float, low: float, high: float, extent: float, css_clas
 def legend(names: Sequence[str]) -> Markup:
     """The names beside their colours, in the order of the series."""
     entries = [
-        element("span", element("i", class_=f"swatch series-{number}", aria_hidden="true"), name, class_="entry")
+        element(
+            "span",
+            element("i", class_=f"swatch series-{number % _NUM_COLOURS}", aria_hidden="true"),
+            name,
+            class_="entry",
+        )
         for number, name in enumerate(names)
     ]
     return element("p", entries, class_="legend")
@@ -133,7 +139,11 @@ def _distribution_row(
     median = horizontal(float(np.median(values)))
     return [
         label,
-        element("polygon", points=_outline(edges, counts, horizontal, vertical), class_=f"area series-{number}"),
+        element(
+            "polygon",
+            points=_outline(edges, counts, horizontal, vertical),
+            class_=f"area series-{number % _NUM_COLOURS}",
+        ),
         element("line", x1=median, y1=floor, x2=median, y2=floor - _ROW_HEIGHT + 4, class_="median"),
     ]
 

@@ -26,8 +26,8 @@ class PairExample:
     lyrics: str | None
     description: str | None
     audio_prompt: Int32[Array, "stream prompt_frame"] | None
-    chosen: Int32[Array, "stream frame"]
-    rejected: Int32[Array, "stream frame"]
+    chosen: Int32[Array, "stream chosen_frame"]
+    rejected: Int32[Array, "stream rejected_frame"]
     chosen_ended: bool = True
     rejected_ended: bool = True
 

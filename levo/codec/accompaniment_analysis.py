@@ -12,8 +12,10 @@ from levo.song.arrays import Array
 HOPS_PER_FRAME = 4
 LOWEST_PITCH = 28
 NUM_PITCHES = 80
-FFT_LENGTH = 512
 SILENT_LOG_POWER = float(np.log(1e-7))
+_FFT_LENGTH = 512
+_LOW_FFT_LENGTH = 1024
+_NUM_LOW_BANDS = 5
 _LONG_FFT_LENGTH = 4096
 _FIRST_BAND_PITCHES = 23
 _BAND_PITCHES = 6
@@ -41,11 +43,14 @@ def analyse_accompaniment(
 ) -> AccompanimentFrames:
     """Frames of an accompaniment; the samples fill whole frames.
 
-    Times come from short windows and pitches from long ones, since no window resolves both.
+    Times come from short windows, in low bands from twice as long ones that keep neighbours apart, and pitches from
+    long windows: no window resolves all.
     """
     hop = frame_length // HOPS_PER_FRAME
-    short = power_spectrogram(samples, 3 * hop, hop, FFT_LENGTH)
-    bands = _power_between(short, band_edges_hz(sample_rate_hz), sample_rate_hz)
+    edges_hz = band_edges_hz(sample_rate_hz)
+    bands = _power_between(power_spectrogram(samples, 3 * hop, hop, _FFT_LENGTH), edges_hz, sample_rate_hz)
+    low = power_spectrogram(samples, _LOW_FFT_LENGTH, hop, _LOW_FFT_LENGTH)
+    bands[:, :_NUM_LOW_BANDS] = _power_between(low, edges_hz[: _NUM_LOW_BANDS + 1], sample_rate_hz)
     log_bands = np.log(np.maximum(bands, POWER_FLOOR)).astype(np.float32).reshape(-1, HOPS_PER_FRAME, bands.shape[1])
     long = power_spectrogram(samples, _LONG_FFT_LENGTH, frame_length, _LONG_FFT_LENGTH)
     return AccompanimentFrames(log_bands, _tonal_shares(long, sample_rate_hz))

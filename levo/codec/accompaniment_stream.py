@@ -21,7 +21,7 @@ class AccompanimentStreamConfig:
 
     num_codes: int = 512
     num_components: int = 48
-    pitch_weight: float = 6.0
+    pitch_weight: float = 12.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

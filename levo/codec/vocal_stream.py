@@ -21,7 +21,7 @@ class VocalStreamConfig:
     num_codes: int = 512
     level_weight: float = 0.3
     voicing_weight: float = 0.7
-    pitch_weight: float = 8.0
+    pitch_weight: float = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,14 +35,21 @@ class KVCache:
 
     def prefill(self, rows: Int[Tensor, " row"]) -> list[CacheWriter]:
         """Writers that put whole sequences, from position 0, into `rows`."""
-        return [_PrefillWriter(self.keys[layer], self.values[layer], rows) for layer in range(len(self.keys))]
+        return [_PrefillWriter(keys, values, rows) for keys, values in zip(self.keys, self.values, strict=True)]
 
     def step(self, positions: Int[Tensor, " row"]) -> list[CacheWriter]:
-        """Writers that add one position to every row; what lies ahead of a row's position is masked."""
+        """Writers that add one position to every row; what lies ahead of a row's position is masked.
+
+        All positions of the cache are attended to, however few are taken: fewer keys would round differently.
+        """
         is_ahead = torch.arange(self.keys.shape[3], device=positions.device) > positions[:, None]
         bias = torch.zeros(is_ahead.shape, dtype=self.keys.dtype, device=positions.device)
         bias = bias.masked_fill(is_ahead, -torch.inf)[:, None, None]
-        return [_StepWriter(self.keys[layer], self.values[layer], positions, bias) for layer in range(len(self.keys))]
+        rows = torch.arange(len(positions), device=positions.device)
+        return [
+            _StepWriter(keys, values, rows, positions, bias)
+            for keys, values in zip(self.keys, self.values, strict=True)
+        ]
 
 
 class _PrefillWriter:
@@ -57,11 +64,8 @@ class _PrefillWriter:
 
 
 class _StepWriter:
-    def __init__(
-        self, keys: Tensor, values: Tensor, positions: Tensor, bias: Float[Tensor, "row 1 1 position"]
-    ) -> None:
-        self._keys, self._values, self._positions, self._bias = keys, values, positions, bias
-        self._rows = torch.arange(len(positions), device=positions.device)
+    def __init__(self, keys: Tensor, values: Tensor, rows: Tensor, positions: Tensor, bias: Tensor) -> None:
+        self._keys, self._values, self._rows, self._positions, self._bias = keys, values, rows, positions, bias
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         self._keys[self._rows, :, self._positions] = keys[:, :, 0]

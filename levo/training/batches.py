@@ -42,10 +42,10 @@ def padded_codes(store: ExampleStore, examples: Sequence[int], config: LeLMConfi
     num_frames = torch.tensor([song.shape[1] for song in songs])
     padded = np.full((len(songs), len(config.delays), int(num_frames.max())), config.special_id, np.int64)
     for row, song in enumerate(songs):
-        if song.max() >= config.code_size:
+        if song.min() < 0 or song.max() >= config.code_size:
             raise ValueError(
-                f"example {examples[row]} of {store.folder} has code {song.max()}; the model has "
-                f"{config.code_size} codes"
+                f"example {examples[row]} of {store.folder} has codes {song.min()} to {song.max()}; "
+                f"expected 0 to {config.code_size - 1}"
             )
         padded[row, :, : song.shape[1]] = song
     codes = place_end_of_song(torch.from_numpy(padded), num_frames, config.end_id, config.special_id).codes

@@ -106,7 +106,7 @@ class PlainEngine:
 
     def step(self, learning_rate: float) -> float:
         """Clip, update, clear; the gradient norm before clipping."""
-        norm = nn.utils.clip_grad_norm_(self._trained, self._options.max_gradient_norm, error_if_nonfinite=True)
+        norm = nn.utils.clip_grad_norm_(self._trained, self._options.max_gradient_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()

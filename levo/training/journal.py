@@ -30,6 +30,11 @@ def append_journal(path: Path, logged: LoggedStep) -> None:
         file.write(_line(logged))
 
 
+def logged_step(line: str) -> LoggedStep:
+    """The interval that a line holds."""
+    return LoggedStep(**json.loads(line))
+
+
 def _line(logged: LoggedStep) -> str:
     return json.dumps(asdict(logged)) + "\n"
 
@@ -39,4 +44,4 @@ def _lines(path: Path) -> Iterator[LoggedStep]:
         return
     for line in path.read_text().splitlines(keepends=True):
         if line.endswith("\n"):
-            yield LoggedStep(**json.loads(line))
+            yield logged_step(line)

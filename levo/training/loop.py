@@ -1,5 +1,6 @@
 """The training loop: batches from a task, steps by an engine, metrics and checkpoints by callback."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from levo.training.engine import Engine
+from levo.training.metrics import model_flops_utilisation
 from levo.training.phases import PhaseConfig
 from levo.training.schedule import Schedule
 from levo.training.workers import Workers
@@ -69,6 +71,10 @@ class LoopCallbacks:
     on_checkpoint: Callable[[int], None]
 
 
+class NonFiniteGradientError(ArithmeticError):
+    """Training came upon a gradient that is infinite or not a number."""
+
+
 def train(
     engine: Engine,
     workers: Workers,
@@ -79,32 +85,57 @@ def train(
     start_step: int = 0,
     peak_operations_per_s: float | None = None,
 ) -> None:
-    """Take the phase's steps from `start_step` on; checkpoints fall due after every `checkpoint_every` steps."""
+    """Take the phase's steps from `start_step` on; checkpoints fall due after every `checkpoint_every` steps.
+
+    Raises `NonFiniteGradientError` at the step whose gradient is not finite.
+    """
     schedule = Schedule(phase.learning_rate, phase.num_steps, phase.warmup_steps, phase.min_learning_rate_ratio)
     engine.model.train()
-    sums, norms, begun = torch.zeros(task.num_measures, dtype=torch.float64), 0.0, time.perf_counter()
-    interval_start = start_step
+    interval = _Interval.begun(start_step, task.num_measures, engine.device)
     for step in range(start_step + 1, phase.num_steps + 1):
         for batch in task.micro_batches(step - 1, workers.rank, workers.world_size, engine.device):
             share = task.share(engine.model, batch)
             engine.backward(share.loss)
-            sums = sums + share.sums.to(sums.device)
+            interval.sums += share.sums
         rate = schedule.learning_rate(step)
-        norms += engine.step(rate)
+        norm = engine.step(rate)
+        if not math.isfinite(norm):
+            raise NonFiniteGradientError(f"phase {phase.name}, step {step}: the gradient's norm is {norm}")
+        interval.gradient_norms += norm
         if step % phase.log_every == 0 or step == phase.num_steps:
-            num_steps = step - interval_start
-            total = workers.sum(sums)
-            metrics = task.metrics(total, num_steps) | {"learning_rate": rate, "gradient_norm": norms / num_steps}
-            speed = _speed(task.work(total), num_steps, time.perf_counter() - begun, peak_operations_per_s)
+            total, num_steps, wall_s = workers.sum(interval.sums), step - interval.after_step, interval.wall_s
+            metrics = task.metrics(total, num_steps)
+            metrics |= {"learning_rate": rate, "gradient_norm": interval.gradient_norms / num_steps}
+            speed = _speed(task.work(total), num_steps, wall_s, peak_operations_per_s, workers.world_size)
             callbacks.on_log(LoggedStep(step, phase.num_steps, metrics, speed))
-            sums, norms, begun = torch.zeros_like(sums), 0.0, time.perf_counter()
-            interval_start = step
+            interval = _Interval.begun(step, task.num_measures, engine.device)
         if step % phase.checkpoint_every == 0 and step < phase.num_steps:
             callbacks.on_checkpoint(step)
 
 
-def _speed(work: Work, num_steps: int, wall_s: float, peak_operations_per_s: float | None) -> dict[str, float]:
+@dataclass(slots=True, eq=False)
+class _Interval:
+    """What adds up between two logged steps."""
+
+    after_step: int
+    sums: Float64[Tensor, " measure"]
+    gradient_norms: float
+    begun_s: float
+
+    @classmethod
+    def begun(cls, after_step: int, num_measures: int, device: torch.device) -> "_Interval":
+        return cls(after_step, torch.zeros(num_measures, dtype=torch.float64, device=device), 0.0, time.perf_counter())
+
+    @property
+    def wall_s(self) -> float:
+        return time.perf_counter() - self.begun_s
+
+
+def _speed(
+    work: Work, num_steps: int, wall_s: float, peak_operations_per_s: float | None, num_workers: int
+) -> dict[str, float]:
     speed = {"steps_per_s": num_steps / wall_s, "tokens_per_s": work.num_tokens / wall_s}
     if peak_operations_per_s is not None:
-        speed["mfu"] = work.operations / wall_s / peak_operations_per_s
+        peak = peak_operations_per_s * num_workers
+        speed["mfu"] = model_flops_utilisation(work.operations / wall_s, peak)
     return speed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from levo.training.freezing import is_trained
-from levo.training.phases import Stage, TrainedPart
+from levo.training.phases import Stage
 
 _TOWER1 = ("transformer.model.layers.", "transformer.lm_head.")
 _TOWER2 = ("mlp.", "transformer2.model.layers.", "linears.")
@@ -60,8 +60,3 @@ def measured_peak_operations_per_s(device: torch.device, size: int = 1024, repea
         float((left @ left)[0, 0])
         best_s = min(best_s, time.perf_counter() - begun)
     return 2.0 * size**3 / best_s
-
-
-def trained_parameter_count(shapes: Mapping[str, tuple[int, ...]], part: TrainedPart) -> int:
-    """Parameters that move."""
-    return sum(torch.Size(shape).numel() for name, shape in shapes.items() if is_trained(name, part))

@@ -86,29 +86,31 @@ class PhaseRunner:
         begun = time.perf_counter()
         initial = load_model(init, device=self.device)
         trained = set(freeze_all_but(initial.model, phase.stage.trained_part))
-        before = tensor_digests(initial.model.state_dict())
-        mixed_before = mixed_logits_digest(initial.model)
+        state = _InitialState(tensor_digests(initial.model.state_dict()), mixed_logits_digest(initial.model), trained)
         task = self.tasks.task(PhaseSetting(phase, initial, init, self.storage / "cache", self.workers))
         engine = self.make_engine(initial.model, phase)
         last = self._train(phase, identity, engine, task)
         weights = engine.weights()
         engine.close()
         if self.workers.rank == 0:
-            _prove(before, tensor_digests(weights), trained)
-            save_weights(weights, initial.model.config, init / TOKENIZER_FOLDER, folder / MODEL_FOLDER)
+            state.prove(tensor_digests(weights))
+            digest = save_weights(weights, initial.model.config, init / TOKENIZER_FOLDER, folder / MODEL_FOLDER)
             result = PhaseResult(
                 name=phase.name,
                 stage=phase.stage,
                 identity=identity,
                 model_folder=folder / MODEL_FOLDER,
-                model_digest=model_digest(folder / MODEL_FOLDER),
+                model_digest=digest,
                 num_steps=phase.num_steps,
                 wall_s=time.perf_counter() - begun,
                 metrics=last.metrics | last.speed,
-                num_frozen_tensors=len(before) - len(trained),
-                mixed_logits=self._mixed_proof(phase, mixed_before),
+                num_frozen_tensors=len(state.digests) - len(trained),
+                mixed_logits=self._mixed_proof(phase, state.mixed_logits),
             )
             write_result(folder, result)
+        return self._published(folder)
+
+    def _published(self, folder: Path) -> PhaseResult:
         self.workers.wait()
         written = read_result(folder)
         if written is None:
@@ -164,6 +166,15 @@ def finished(phases: list[PhaseConfig], storage: Path, tasks: TaskSource) -> lis
     return results
 
 
-def _prove(before: dict[str, str], after: dict[str, str], trained: set[str]) -> None:
-    assert_unmoved({name: digest for name, digest in before.items() if name not in trained}, after)
-    assert_moved({name: digest for name, digest in before.items() if name in trained}, after)
+@dataclass(frozen=True, slots=True)
+class _InitialState:
+    """What the model was before training, to hold what it became against."""
+
+    digests: dict[str, str]
+    mixed_logits: str
+    trained: set[str]
+
+    def prove(self, after: dict[str, str]) -> None:
+        """Raise unless the trained tensors moved and no other did."""
+        assert_unmoved({name: digest for name, digest in self.digests.items() if name not in self.trained}, after)
+        assert_moved({name: digest for name, digest in self.digests.items() if name in self.trained}, after)

@@ -12,7 +12,7 @@ from levo.codec.stems import Stems
 from levo.song.waveform import Waveform, mono_waveform
 from pipelines.corpus.decode import AudioError, AudioLimits, decode_audio
 from pipelines.corpus.records import AudioPlace, AudioReference, LabelSource, StemmedSong
-from pipelines.flow.objects import ObjectStore
+from pipelines.flow.objects import ObjectStore, as_stored
 
 _KEPT_BYTES = 1 << 28
 
@@ -32,10 +32,14 @@ class AudioReader:
             self._kept.move_to_end(audio.sha256)
             return self._kept[audio.sha256]
         waveform = decode_audio(self._bytes(audio), self._limits)
-        self._kept[audio.sha256] = waveform
-        while len(self._kept) > 1 and sum(kept.samples.nbytes for kept in self._kept.values()) > self._kept_bytes:
-            self._kept.popitem(last=False)
+        self._keep(audio, waveform)
         return waveform
+
+    def store(self, waveform: Waveform, store: ObjectStore) -> AudioReference:
+        """Put sound among the objects, and keep it so that this worker need not decode it again."""
+        reference = store_audio(waveform, store)
+        self._keep(reference, as_stored(waveform))
+        return reference
 
     def stems(self, song: StemmedSong) -> Stems:
         """A song's stems; the mixture of separated ones is their sum, at the rate they were separated at."""
@@ -44,6 +48,11 @@ class AudioReader:
             return Stems(vocal, accompaniment, self.read(song.audio))
         mixture = Waveform(vocal.samples + accompaniment.samples, vocal.sample_rate_hz)
         return Stems(vocal, accompaniment, mixture)
+
+    def _keep(self, audio: AudioReference, waveform: Waveform) -> None:
+        self._kept[audio.sha256] = waveform
+        while len(self._kept) > 1 and sum(kept.samples.nbytes for kept in self._kept.values()) > self._kept_bytes:
+            self._kept.popitem(last=False)
 
     def _bytes(self, audio: AudioReference) -> bytes:
         path = self._folders[audio.place] / audio.path

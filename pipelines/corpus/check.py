@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from annotation.separation.protocol import Separator
 from levo.song.waveform import Waveform
-from pipelines.corpus.audio import AudioReader, mono_at, open_reader, store_audio
+from pipelines.corpus.audio import AudioReader, mono_at, open_reader
 from pipelines.corpus.decode import AudioError, AudioLimits, check_audible
 from pipelines.corpus.records import (
     CheckedSong,
@@ -107,7 +107,7 @@ class FindStems(Stage[CheckedSong, StemmedSong]):
         self, song: CheckedSong, reader: AudioReader, store: ObjectStore, separator: Separator
     ) -> StemmedSong:
         separated = separator.separate(mono_at(reader.read(song.audio), self.sample_rate_hz))
-        stems = StemReferences(store_audio(separated.vocal, store), store_audio(separated.accompaniment, store))
+        stems = StemReferences(reader.store(separated.vocal, store), reader.store(separated.accompaniment, store))
         return extended(song, StemmedSong, stems=stems, stem_source=LabelSource.FLOW)
 
 

@@ -15,6 +15,7 @@ from pipelines.flow.atomic import write_bytes_atomically
 FLAC_SUFFIX = "flac"
 ARRAY_SUFFIX = "npy"
 _FLAC_SUBTYPE = "PCM_24"
+_PCM_STEPS = 1 << 23
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class ObjectStore:
         return array
 
     def put_waveform(self, waveform: Waveform) -> ObjectReference:
-        """Store sound as 24-bit FLAC; what lies outside [-1, 1) is clipped."""
+        """Store sound as 24-bit FLAC; `as_stored` tells what comes back."""
         buffer = io.BytesIO()
         soundfile.write(buffer, waveform.samples.T, waveform.sample_rate_hz, format=FLAC_SUFFIX, subtype=_FLAC_SUBTYPE)
         return self.put(buffer.getvalue(), FLAC_SUFFIX)
@@ -81,3 +82,9 @@ class ObjectStore:
         """Sound as it was stored."""
         samples, sample_rate_hz = soundfile.read(io.BytesIO(self.get(reference)), dtype="float32", always_2d=True)
         return Waveform(np.ascontiguousarray(samples.T), int(sample_rate_hz))
+
+
+def as_stored(waveform: Waveform) -> Waveform:
+    """What `get_waveform` gives back after `put_waveform`: steps of 24 bits, clipped to [-1, 1)."""
+    steps = np.clip(np.round(waveform.samples * np.float32(_PCM_STEPS)), -_PCM_STEPS, _PCM_STEPS - 1)
+    return Waveform(steps / np.float32(_PCM_STEPS), waveform.sample_rate_hz)

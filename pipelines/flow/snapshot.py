@@ -18,6 +18,7 @@ from pipelines.flow.atomic import flush_to_disk, write_bytes_atomically
 
 _POINTER = "CURRENT"
 _MANIFEST = "manifest.json"
+_DRAFT_SUFFIX = ".partial"
 _ROWS_PER_FILE = 1 << 16
 
 
@@ -105,8 +106,9 @@ class SnapshotStore:
         Where writing fails (a full disk, a kill) the pointer stays and readers see the snapshot before.
         """
         with self._lock():
+            self._remove_drafts()
             parent = self.current()
-            draft = self.folder / "snapshots" / f".{uuid.uuid4().hex}.partial"
+            draft = self.folder / "snapshots" / f".{uuid.uuid4().hex}{_DRAFT_SUFFIX}"
             draft.mkdir(parents=True)
             try:
                 manifest = _write_draft(draft, tables, versions, parent)
@@ -119,6 +121,11 @@ class SnapshotStore:
             if parent is None or parent.manifest.snapshot_id != manifest.snapshot_id:
                 write_bytes_atomically(self.folder / _POINTER, f"{manifest.snapshot_id}\n".encode())
             return self.open(manifest.snapshot_id)
+
+    def _remove_drafts(self) -> None:
+        # Whoever left one was killed: it would hold the lock otherwise.
+        for draft in (self.folder / "snapshots").glob(f".*{_DRAFT_SUFFIX}"):
+            shutil.rmtree(draft)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -23,6 +23,7 @@ class JudgesConfig:
     """The songs and steps that the codec and the judges are fitted with; none of these songs is in the corpus."""
 
     num_codec_songs: int
+    semantic_steps: int
     num_recogniser_songs: int
     recogniser_steps: int
     num_similarity_songs: int

@@ -6,26 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from annotation.recogniser.ctc import CtcRecogniser
 from annotation.recogniser.lexicon import Lexicon
 from annotation.recogniser.pocketsphinx import PocketSphinxRecogniser
-from annotation.separation.embedded import EmbeddedSeparator
-from annotation.structure.embedded import EmbeddedStructureLabeller
-from annotation.tags.embedded import EmbeddedTagger
 from levo.codec.embedded import EmbeddedCodec
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.decode import AudioLimits
+from pipelines.corpus.embedded import embedded_models
 from pipelines.corpus.flow import CorpusModels
 from pipelines.flow.model_source import Digested, ModelSource, model_source
 from pipelines.loop.config import LoopConfig
 from pipelines.loop.fitting import (
     CODEC,
     DEFECTS,
-    MUSICALITY,
-    RECOGNISER,
     SIMILARITY,
     TAG_AGREEMENT,
-    TAGGER,
     FittingPlaces,
 )
 from pipelines.loop.places import RunPlaces
@@ -33,7 +27,6 @@ from pipelines.loop.scoring import HeldOutJudges, ScoringModels
 from pipelines.rendered.voice import Voice, open_voice
 from reward.judges.defects import DefectsJudge
 from reward.judges.tag_agreement import TagAgreementJudge
-from reward.musicality.embedded import EmbeddedMusicality
 from reward.similarity.embedded import EmbeddedSimilarity
 
 Model = TypeVar("Model", bound=Digested)
@@ -65,15 +58,7 @@ class LoopContext:
 
     def corpus_models(self) -> CorpusModels:
         """The models of the corpus flow's stages."""
-        return CorpusModels(
-            separator=model_source(EmbeddedSeparator),
-            codec=self._stored(EmbeddedCodec.load, CODEC),
-            codec_rate_hz=self.config.world.sample_rate_hz,
-            recogniser=self._stored(CtcRecogniser.load, RECOGNISER),
-            labeller=model_source(EmbeddedStructureLabeller),
-            tagger=self._stored(EmbeddedTagger.load, TAGGER),
-            judge=self._stored(EmbeddedMusicality.load, MUSICALITY),
-        )
+        return embedded_models(self.places.models)
 
     def scoring_models(self) -> ScoringModels:
         """The corpus flow's models, and the similarity judge."""

@@ -8,10 +8,8 @@ from typing import Any
 
 import ray
 
-from pipelines.corpus.flow import SONGS, CorpusConfig, prepare_corpus
-from pipelines.corpus.label import Ask
-from pipelines.corpus.records import PreparedSong
-from pipelines.flow.outcomes import records_of_outcomes, refusals_of_outcomes
+from pipelines.corpus.flow import CorpusConfig, prepare_corpus
+from pipelines.corpus.snapshot import open_corpus
 from pipelines.flow.ray_executor import RayExecutor
 from pipelines.flow.run import Progress
 from pipelines.flow.snapshot import SnapshotStore
@@ -57,32 +55,28 @@ def render_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
 
 
 def fit_models(context: LoopContext, progress: StepProgress) -> StepResult:
-    """Fit the codec, and then side by side everything that listens to what it decodes."""
-    num_models = 6
-    digests: StepResult = {"codec": fit_codec(context.config.judges, context.fitting, context.voice())}
+    """Fit the codec, then side by side everything that listens to what it decodes, then measure the judges' noise.
+
+    Each model is fitted by a Ray task on one thread, so that its numbers do not depend on the machine's cores.
+    """
+    context.voice()
+    num_models = 2 + len(_LISTENERS)
+    digests: StepResult = {"codec": ray.get(ray.remote(_codec).remote(context))}
     progress(1, num_models)
-    waiting = {
-        ray.remote(fit).remote(context): name
-        for name, fit in (
-            ("recogniser", _recogniser),
-            ("musicality", _musicality),
-            ("similarity", _similarity),
-            ("tagger", _tagger),
-            ("held_out", _held_out),
-        )
-    }
+    waiting = {ray.remote(fit).remote(context): name for name, fit in _LISTENERS.items()}
     left = list(waiting)
     while left:
         ready, left = ray.wait(left, num_returns=1)
         digests[waiting[ready[0]]] = ray.get(ready[0])
-        progress(num_models - len(left), num_models)
-    noises = measure_scorer_noise(context.config.judges, context.fitting, context.voice())
-    return digests | {"noise": {name: noise.standard_deviation for name, noise in noises.items()}}
+        progress(num_models - 1 - len(left), num_models)
+    digests["noise"] = ray.get(ray.remote(_noise).remote(context))
+    progress(num_models, num_models)
+    return digests
 
 
 def label_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
     """Run the corpus flow over the rendered songs, with their true stems."""
-    return _prepared(context, context.places.songs, context.places.corpus, CorpusConfig(structure=Ask.NEVER), progress)
+    return _prepared(context, context.places.songs, context.places.corpus, CorpusConfig(), progress)
 
 
 def label_separation_sample(context: LoopContext, progress: StepProgress) -> StepResult:
@@ -93,14 +87,8 @@ def label_separation_sample(context: LoopContext, progress: StepProgress) -> Ste
     num_sample = context.config.corpus.num_separation_sample
     write_separation_sample(places.songs, long_ids, num_sample, places.separation_sample)
     result = _prepared(context, places.separation_sample, places.separated_corpus, CorpusConfig(), progress)
-    quality = separation_quality(
-        corpus_songs(places.separated_corpus),
-        truth,
-        places.separation_sample,
-        places.separated_corpus / "objects",
-        places.songs,
-    )
-    own = own_label_quality(corpus_songs(places.corpus), truth, context.lexicon())
+    quality = separation_quality(open_corpus(places.separated_corpus), truth, places.songs)
+    own = own_label_quality(open_corpus(places.corpus).songs, truth, context.lexicon())
     return result | {"separation": asdict(quality), "own_labels": asdict(own)}
 
 
@@ -123,20 +111,6 @@ def prompt_source(context: LoopContext) -> PromptSource:
     if snapshot is None:
         raise FileNotFoundError(f"{context.places.prompts} holds no prompts; draw them first")
     return PromptSource(snapshot.manifest.snapshot_id, context.places.prompts)
-
-
-def corpus_songs(corpus: Path) -> list[PreparedSong]:
-    """The usable songs of a labelled corpus; raises `FileNotFoundError` where there is none."""
-    snapshot = SnapshotStore(corpus).current()
-    if snapshot is None:
-        raise FileNotFoundError(f"{corpus} holds no corpus; label the songs first")
-    return records_of_outcomes(snapshot.table(SONGS), PreparedSong)
-
-
-def corpus_refusals(corpus: Path) -> list[Refusal]:
-    """What the flow could not use."""
-    snapshot = SnapshotStore(corpus).current()
-    return [] if snapshot is None else refusals_of_outcomes(snapshot.table(SONGS))
 
 
 def _prepared(
@@ -179,3 +153,22 @@ def _tagger(context: LoopContext) -> str:
 
 def _held_out(context: LoopContext) -> StepResult:
     return dict(calibrate_held_out_judges(context.config.judges, context.fitting, context.voice()))
+
+
+def _codec(context: LoopContext) -> str:
+    return fit_codec(context.config.judges, context.fitting, context.voice())
+
+
+def _noise(context: LoopContext) -> dict[str, float]:
+    noises = measure_scorer_noise(context.config.judges, context.fitting, context.voice())
+    return {name: noise.standard_deviation for name, noise in noises.items()}
+
+
+_LISTENERS: dict[str, Callable[[LoopContext], Any]] = {
+    "recogniser": _recogniser,
+    "musicality": _musicality,
+    "similarity": _similarity,
+    "tagger": _tagger,
+    "held_out": _held_out,
+}
+"""The slowest first."""

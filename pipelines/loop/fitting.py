@@ -52,7 +52,10 @@ class FittingPlaces:
 def fit_codec(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> str:
     """Fit the codec, its semantic encoder included; returns its digest."""
     songs = _songs(CODEC, config.num_codec_songs, places, voice)
-    codec = EmbeddedCodec.fit(songs, seed=places.seed, config=EmbeddedCodecConfig())
+    default = EmbeddedCodecConfig()
+    semantic = replace(default.mixed.semantic, num_steps=config.semantic_steps)
+    fitting = replace(default, mixed=replace(default.mixed, semantic=semantic))
+    codec = EmbeddedCodec.fit(songs, seed=places.seed, config=fitting)
     codec.save(places.models / CODEC)
     return codec.digest
 

@@ -1,11 +1,12 @@
 """The driver's view of training on a cluster: worker 0's journals, read as they grow, each interval handed on once."""
 
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from levo.training.journal import JOURNAL_FILE, read_journal
+from levo.training.journal import JOURNAL_FILE, logged_step
 from levo.training.loop import LoggedStep
 
 
@@ -25,12 +26,9 @@ class JournalTail:
         interval_s: float = 1.0,
     ) -> None:
         """Watch `storage`, where each phase has a folder of its name."""
-        self._journals = {name: storage / name / JOURNAL_FILE for name in phase_names}
+        self._journals = {name: _Journal(storage / name / JOURNAL_FILE) for name in phase_names}
         self._on_log = on_log
         self._interval_s = interval_s
-        at_entry = {name: read_journal(path) for name, path in self._journals.items()}
-        self._old_starts = {name: logged[0] for name, logged in at_entry.items() if logged}
-        self._last_steps = {name: logged[-1].step if logged else 0 for name, logged in at_entry.items()}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="journal-tail", daemon=True)
 
@@ -47,16 +45,51 @@ class JournalTail:
 
     def poll(self) -> None:
         """Hand on what is new."""
-        for name, path in self._journals.items():
-            journal = read_journal(path)
-            if journal and name in self._old_starts and journal[0] != self._old_starts[name]:
-                del self._old_starts[name]
-                self._last_steps[name] = 0
-            for logged in journal:
-                if logged.step > self._last_steps[name]:
-                    self._last_steps[name] = logged.step
-                    self._on_log(name, logged)
+        for name, journal in self._journals.items():
+            for logged in journal.news():
+                self._on_log(name, logged)
 
     def _watch(self) -> None:
         while not self._closing.wait(self._interval_s):
             self.poll()
+
+
+class _Journal:
+    """One journal and how far it was read; a file that was cut back is another file (inode) under the same name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inode = -1
+        self._offset = 0
+        self._at_start = True
+        self._last_step = 0
+        self._old_start: LoggedStep | None = None
+        at_entry = list(self._unread())
+        if at_entry:
+            self._old_start, self._last_step, self._at_start = at_entry[0], at_entry[-1].step, False
+
+    def news(self) -> Iterator[LoggedStep]:
+        """Intervals beyond the last one given; all of them where the phase started afresh since the tail began."""
+        for logged in self._unread():
+            if self._at_start and self._old_start not in (None, logged):
+                self._old_start, self._last_step = None, 0
+            self._at_start = False
+            if logged.step > self._last_step:
+                self._last_step = logged.step
+                yield logged
+
+    def _unread(self) -> Iterator[LoggedStep]:
+        """Whole lines that were not read yet."""
+        try:
+            file = self._path.open()
+        except FileNotFoundError:
+            return
+        with file:
+            inode = os.fstat(file.fileno()).st_ino
+            if inode != self._inode:
+                self._inode, self._offset, self._at_start = inode, 0, True
+            file.seek(self._offset)
+            for line in file.read().splitlines(keepends=True):
+                if line.endswith("\n"):
+                    self._offset += len(line.encode())
+                    yield logged_step(line)

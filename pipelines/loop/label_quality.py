@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 from annotation.quality.sections import boundary_agreement, inner_boundaries, section_label_error
 from annotation.quality.stems import scale_invariant_sdr_db
 from annotation.recogniser.lexicon import Lexicon
+from levo.codec.stems import Stems
 from levo.song.lyrics import parse_lyrics
 from levo.song.structure import StructureTag
 from levo.song.timing import TimedSection
-from pipelines.corpus.audio import AudioReader
-from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.records import LabelSource, PreparedSong
+from pipelines.corpus.snapshot import Corpus
 from reward.phoneme_error import corpus_phoneme_errors
 
 BOUNDARY_TOLERANCES_S = (0.5, 3.0)
@@ -78,12 +78,10 @@ def own_label_quality(songs: Iterable[PreparedSong], truth: dict[str, SongTruth]
     return OwnLabelQuality(len(own), heard.pooled.rate, written.pooled.rate, fmean(right))
 
 
-def separation_quality(
-    songs: Sequence[PreparedSong], truth: dict[str, SongTruth], recordings: Path, objects: Path, true_stems: Path
-) -> SeparationQuality:
+def separation_quality(corpus: Corpus, truth: dict[str, SongTruth], true_stems: Path) -> SeparationQuality:
     """Compare separated songs with the stems that `true_stems` (the rendered corpus) holds."""
-    reader = AudioReader(recordings, objects, AudioLimits())
-    ratios = [_ratios(song, reader, true_stems) for song in songs]
+    songs = corpus.songs
+    ratios = [_ratios(song.song_id, corpus.stems(song), true_stems) for song in songs]
     errors = corpus_phoneme_errors((truth[song.song_id].phonemes, _heard(song)) for song in songs)
     long_songs = [song for song in songs if truth[song.song_id].is_long]
     return SeparationQuality(
@@ -108,9 +106,8 @@ class _Ratios:
     mixture_db: float
 
 
-def _ratios(song: PreparedSong, reader: AudioReader, true_stems: Path) -> _Ratios:
-    stems = reader.stems(song)
-    vocal, accompaniment = (_true_stem(song.song_id, name, true_stems) for name in ("vocal", "accompaniment"))
+def _ratios(song_id: str, stems: Stems, true_stems: Path) -> _Ratios:
+    vocal, accompaniment = (_true_stem(song_id, name, true_stems) for name in ("vocal", "accompaniment"))
     return _Ratios(
         scale_invariant_sdr_db(vocal, stems.vocal.mono),
         scale_invariant_sdr_db(accompaniment, stems.accompaniment.mono),

@@ -18,10 +18,10 @@ from levo.training.loop import LoggedStep
 from levo.training.phases import PhaseConfig, Stage
 from levo.training.results import PhaseResult
 from pipelines.corpus.records import PreparedSong
-from pipelines.flow.objects import ObjectStore
+from pipelines.corpus.snapshot import Corpus, open_corpus
 from pipelines.loop.config import PhasePlan
 from pipelines.loop.context import LoopContext
-from pipelines.loop.data_steps import StepProgress, StepResult, corpus_songs
+from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.deepspeed_engine import ZeroOptions
 from pipelines.loop.examples import TokenizedSong, training_examples
 from pipelines.loop.preferences import MIXED, preference_phase
@@ -34,11 +34,11 @@ CurveCallback = Callable[[str, LoggedStep], None]
 
 def build_initial_model(context: LoopContext) -> StepResult:
     """The text tokenizer of the corpus's words, the untrained model, and the examples of every phase."""
-    songs = corpus_songs(context.places.corpus)
-    vocabulary = build_tokenizer(_words(songs), context.places.tokenizer)
+    corpus = open_corpus(context.places.corpus)
+    vocabulary = build_tokenizer(_words(corpus.songs), context.places.tokenizer)
     model = new_lelm(lelm_config(context, vocabulary), context.config.seed)
     digest = save_model(model, context.places.tokenizer, context.places.lelm(INITIAL))
-    tokenized = _tokenized(songs, ObjectStore(context.places.corpus / "objects"))
+    tokenized = _tokenized(corpus)
     counts = {}
     for collections in {plan.collections for plan in context.config.training.phases}:
         counts["+".join(collections)] = len(_examples(context, tokenized, collections))
@@ -100,7 +100,7 @@ def _words(songs: Sequence[PreparedSong]) -> list[str]:
     return sorted(sung | tags)
 
 
-def _tokenized(songs: Sequence[PreparedSong], objects: ObjectStore) -> list[TokenizedSong]:
+def _tokenized(corpus: Corpus) -> list[TokenizedSong]:
     return [
         TokenizedSong(
             song_id=song.song_id,
@@ -108,9 +108,9 @@ def _tokenized(songs: Sequence[PreparedSong], objects: ObjectStore) -> list[Toke
             singer=song.singer or "",
             lyrics=song.lyrics,
             description=Description(song.tags, song.tier),
-            codes=objects.get_array(song.tokens),
+            codes=corpus.tokens(song).codes,
         )
-        for song in songs
+        for song in corpus.songs
     ]
 
 

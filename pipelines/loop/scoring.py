@@ -14,12 +14,9 @@ from levo.song.description import Description
 from levo.song.lyrics import parse_lyrics
 from levo.song.scores import Score, missing_score
 from levo.song.tokens import TokenGrid
-from levo.song.waveform import Waveform
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.label import Ask, FindStructure, FindTags, JudgeMusicality
 from pipelines.corpus.records import (
-    AudioPlace,
-    AudioReference,
     JudgedSong,
     LabelSource,
     StemReferences,
@@ -27,7 +24,6 @@ from pipelines.corpus.records import (
 )
 from pipelines.corpus.tokenize import Transcribe
 from pipelines.flow.model_source import ModelSource
-from pipelines.flow.objects import ObjectStore
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Stage, Work
 from pipelines.loop.metrics import (
@@ -100,21 +96,21 @@ class DecodeCandidate(Stage[CandidateRow, TokenizedSong]):
 
     def open(self) -> Work[CandidateRow, TokenizedSong]:
         """Load the codec."""
-        store, codec = self.places.store(), self.codec.open()
+        reader, store, codec = self.places.reader(), self.places.store(), self.codec.open()
 
         def decode(batch: Sequence[CandidateRow]) -> list[TokenizedSong]:
             stems = codec.decode_batch([TokenGrid(row.codes) for row in batch])
             return [
                 TokenizedSong(
                     song_id=row.candidate_id,
-                    audio=_stored(sound.mixture, store),
+                    audio=reader.store(sound.mixture, store),
                     collection=row.prompt_id,
                     given_lyrics=row.lyrics,
                     given_tags=row.tags,
                     duration_s=sound.mixture.duration_s,
                     sample_rate_hz=sound.mixture.sample_rate_hz,
                     num_channels=1,
-                    stems=StemReferences(_stored(sound.vocal, store), _stored(sound.accompaniment, store)),
+                    stems=StemReferences(reader.store(sound.vocal, store), reader.store(sound.accompaniment, store)),
                     stem_source=LabelSource.METADATA,
                     tokens=store.put_array(row.codes),
                     num_frames=row.codes.shape[1],
@@ -212,9 +208,3 @@ def _prompt_id(song: JudgedSong) -> str:
     if song.collection is None:
         raise ValueError(f"candidate {song.song_id} names no prompt")
     return song.collection
-
-
-def _stored(waveform: Waveform, store: ObjectStore) -> AudioReference:
-    reference = store.put_waveform(waveform)
-    path = store.path(reference).relative_to(store.folder).as_posix()
-    return AudioReference(AudioPlace.OBJECTS, path, reference.sha256, reference.num_bytes)

@@ -18,7 +18,7 @@ from levo.training.engine import Engine
 from levo.training.loop import LoggedStep
 from levo.training.phase_run import PhaseRunner, TaskSource, finished
 from levo.training.phases import PhaseConfig
-from levo.training.results import PhaseResult
+from levo.training.results import PhaseResult, read_result
 from levo.training.workers import DistributedWorkers, Workers
 from pipelines.loop.deepspeed_engine import ZERO_1, DeepSpeedEngine, ZeroOptions
 from pipelines.loop.journal_tail import JournalTail
@@ -53,9 +53,9 @@ def run_phases(
     scale, tasks = scale or TrainingScale(), tasks or StageTasks()
     storage = storage.resolve()
     ordered = [_absolute(phase) for phase in phases]
-    done = finished(ordered, storage, tasks)
-    if done is not None:
+    if (done := finished(ordered, storage, tasks)) is not None:
         return done
+    before = [read_result(storage / phase.name) for phase in ordered]
     trainer = TorchTrainer(
         _train_on_worker,
         train_loop_config={"phases": ordered, "storage": storage, "scale": scale, "tasks": tasks},
@@ -78,7 +78,8 @@ def run_phases(
     results = finished(ordered, storage, tasks)
     if results is None:
         raise FileNotFoundError(f"{storage} lacks results after the fit; expected storage that all workers share")
-    return results
+    known = {result.identity for result in before if result is not None}
+    return [replace(result, skipped=result.identity in known) for result in results]
 
 
 def run_name(phases: Sequence[PhaseConfig], tasks: TaskSource) -> str:

@@ -73,8 +73,9 @@ def onset_strength(samples: Float64[Array, " sample"], sample_rate_hz: int) -> F
     """Rise of the square-rooted spectrum from frame to frame, every 10 ms; 0 where nothing grows louder."""
     spectra = np.sqrt(magnitudes(samples, sample_rate_hz, _ONSET_WINDOW_S, STEP_S))
     rise = np.maximum(np.diff(spectra, axis=0, prepend=spectra[:1]), 0.0).sum(axis=1)
-    floor = np.median(rise)
-    strength: Float64[Array, " frame"] = np.maximum(rise - floor, 0.0)
+    strength: Float64[Array, " frame"] = np.maximum(rise - np.median(rise), 0.0)
+    # Where the song is cut off, half a window of it sounds like a broad-band onset.
+    strength[-round(_ONSET_WINDOW_S / 2 / STEP_S + 1) :] = 0.0
     return strength
 
 

@@ -20,13 +20,14 @@ from reward.musicality.ranking import RankedSong
 
 Progress = Callable[[int, int], None]
 _SPOILT_VOCAL_SHARE = 0.25
+_LEAST_CHANGED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class DegradationConfig:
     """How much of a song each further version spoils, and how long a spoilt stretch is."""
 
-    spoilt_shares: tuple[float, ...] = (0.12, 0.3, 0.55)
+    spoilt_shares: tuple[float, ...] = (0.15, 0.4, 0.75)
     shortest_stretch_s: float = 0.24
     longest_stretch_s: float = 0.6
 
@@ -137,17 +138,22 @@ def spoil_sound(
 def spoil_codes(
     codes: Int32[Array, " frame"], stranger: Int32[Array, " other_frame"], rng: np.random.Generator
 ) -> Int32[Array, " frame"]:
-    """A stretch of codes, as long as before, shuffled, stuck, late or replaced by another song's, drawn evenly."""
+    """A stretch of codes, as long as before, shuffled, stuck, late or replaced by another song's, drawn evenly.
+
+    Held notes are no worse for being shuffled: where less than half of the codes would change, they are replaced.
+    """
+    spoilt = codes
     match int(rng.integers(4)):
         case 0:
-            return rng.permutation(codes)
+            spoilt = rng.permutation(codes)
         case 1:
-            return np.resize(codes[: int(rng.integers(1, 4))], len(codes))
+            spoilt = np.resize(codes[: int(rng.integers(1, 4))], len(codes))
         case 2:
-            return np.roll(codes, int(rng.integers(2, 5)))
-        case _:
-            start = int(rng.integers(max(1, len(stranger) - len(codes) + 1)))
-            return np.resize(stranger[start : start + len(codes)], len(codes))
+            spoilt = np.roll(codes, int(rng.integers(2, 5)))
+    if np.mean(spoilt != codes) >= _LEAST_CHANGED_SHARE:
+        return spoilt
+    start = int(rng.integers(max(1, len(stranger) - len(codes) + 1)))
+    return np.resize(stranger[start : start + len(codes)], len(codes))
 
 
 def _stems_of_rows(rows: dict[Stream, Float32[Array, " sample"]], sample_rate_hz: int) -> Stems:

@@ -17,6 +17,7 @@ from reward.spectrogram import FRAME_RATE_HZ, spectrogram
 
 SHORTEST_SONG_S = 2.0
 _KIND = "musicality"
+_STARTS_FRAMES = (0, 2, 4, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,15 @@ class EmbeddedMusicality:
 
 
 def mean_logit(network: RewardNetwork, song: Float32[Tensor, "band frame"], stretch_s: float) -> float:
-    """The mean over equal stretches, as few as keep each within `stretch_s`."""
+    """The mean over equal stretches, as few as keep each within `stretch_s`, and over places where they may begin.
+
+    The network halves its rate three times: its logit of one song moves with where the song begins among eight frames,
+    which says nothing about the song, and which the mean removes.
+    """
     num_stretches = -(-song.shape[1] // (round(stretch_s * FRAME_RATE_HZ) + 1))
-    stretches = torch.tensor_split(song, num_stretches, dim=1)
-    return float(torch.stack([network(stretch[None])[0] for stretch in stretches]).mean())
+    logits = [
+        network(stretch[None])[0]
+        for start in _STARTS_FRAMES
+        for stretch in torch.tensor_split(song[:, start:], num_stretches, dim=1)
+    ]
+    return float(torch.stack(logits).mean())

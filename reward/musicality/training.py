@@ -22,6 +22,7 @@ from reward.musicality.ranking import PairAgreement, RankedSong, pair_agreement
 from reward.spectrogram import spectrogram
 
 Progress = Callable[[int, int, float], None]
+_LARGEST_SHIFT_FRAMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class MusicalityTraining:
     num_steps: int = 600
     songs_per_batch: int = 10
     learning_rate: float = 2e-3
-    weight_decay: float = 0.05
+    weight_decay: float = 0.2
     across_songs_weight: float = 0.5
     kept_out_share: float = 0.15
 
@@ -119,10 +120,10 @@ def ranking_loss(logits: Float32[Tensor, "song version"], across_songs_weight: f
 def _neighbours(
     by_length: Sequence[Float32[Tensor, "version band frame"]], num_songs: int, rng: np.random.Generator
 ) -> list[Float32[Tensor, "version band crop"]]:
-    """Songs of nearly one length, each cut to the shortest at a random place: little is lost and nothing is padded."""
+    """Songs of nearly one length, cut alike, each at a random place, so that no beat falls on a fixed frame."""
     first = int(rng.integers(max(1, len(by_length) - num_songs + 1)))
     drawn = by_length[first : first + num_songs]
-    num_frames = drawn[0].shape[2]
+    num_frames = drawn[0].shape[2] - _LARGEST_SHIFT_FRAMES
     starts = [int(rng.integers(song.shape[2] - num_frames + 1)) for song in drawn]
     return [song[:, :, start : start + num_frames] for song, start in zip(drawn, starts, strict=True)]
 

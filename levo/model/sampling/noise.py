@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 MAX_SEED = 2**63 - 1
+# SplitMix64's 64-bit constants as int64, whose products wrap around as its own do.
 _STREAM_STRIDE, _FRAME_STRIDE = -0x61C8864680B583EB, -0x3D4D51C2D82B14B1
 _FIRST_FACTOR, _SECOND_FACTOR = -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
 

@@ -13,6 +13,9 @@ from jobs.tracking.jsonl_tracker import JsonLinesTracker, read_events
 from jobs.tracking.mlflow_tracker import MlflowTracker, open_tracker, store_uri
 from jobs.tracking.protocol import DatasetReference, ModelReference, RunStatus, Tracker
 
+# In one process where tests are spread over several: they share a store that takes seconds to make.
+pytestmark = pytest.mark.xdist_group("mlflow")
+
 _KEY = "0123abcd" * 8
 _MODEL = ModelReference("lelm", "file:///models/base", "ab" * 32)
 

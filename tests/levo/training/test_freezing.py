@@ -6,6 +6,7 @@ import torch
 from levo.model.conditions import ConditionTokens
 from levo.model.lelm import LeLM
 from levo.model.store import load_model
+from levo.song.tokens import Stream
 from levo.training.batches import SongBatch, predict
 from levo.training.freezing import (
     FrozenParameterMovedError,
@@ -31,9 +32,8 @@ def _batch(model: LeLM) -> SongBatch:
 
 def test_pre_training_moves_exactly_what_the_mixed_logits_depend_on(tiny_model: Path) -> None:
     model = load_model(tiny_model).model
-    predict(model, _batch(model), Stage.PRETRAIN.streams, model.config).logits[
-        Stage.PRETRAIN.streams[0]
-    ].sum().backward()
+    logits = predict(model, _batch(model), Stage.PRETRAIN.streams, model.config).logits
+    torch.autograd.backward([logits[Stream.MIXED].sum()])
     reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert reached == {name for name, _ in model.named_parameters() if is_trained(name, TrainedPart.LANGUAGE_MODEL)}
 

@@ -14,7 +14,7 @@ from levo.training.engine import PlainEngine
 from levo.training.examples import ExampleStore
 from levo.training.freezing import FrozenParameterMovedError, is_trained
 from levo.training.journal import read_journal
-from levo.training.loop import LoggedStep
+from levo.training.loop import LoggedStep, NonFiniteGradientError
 from levo.training.phase_run import PhaseRunner, finished
 from levo.training.phases import AdamOptions, PhaseConfig, Stage, TrainedPart
 from levo.training.workers import SingleWorker
@@ -141,3 +141,17 @@ def test_training_learns_songs_that_repeat_themselves(tmp_path: Path, pretrain: 
 def test_a_first_phase_without_a_model_is_refused(tmp_path: Path, pretrain: PhaseConfig) -> None:
     with pytest.raises(ValueError, match="phase pretrain comes first and has no initial model"):
         _runner(tmp_path).run_all([replace(pretrain, init_model=None)])
+
+
+def test_a_gradient_that_is_no_number_stops_the_phase_at_its_step(tmp_path: Path, pretrain: PhaseConfig) -> None:
+    class Poisoned(PlainEngine):
+        steps = 0
+
+        def step(self, learning_rate: float) -> float:
+            self.steps += 1
+            if self.steps == 3:
+                next(value for value in self.model.parameters() if value.grad is not None).grad.fill_(float("nan"))  # type: ignore[union-attr]
+            return super().step(learning_rate)
+
+    with pytest.raises(NonFiniteGradientError, match="phase pretrain, step 3: the gradient's norm is nan"):
+        _runner(tmp_path, make_engine=lambda model, phase: Poisoned(model, phase.adam)).run_all([pretrain])

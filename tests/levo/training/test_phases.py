@@ -54,6 +54,6 @@ def test_a_phase_that_cannot_run_is_refused(change: dict[str, int | Stage], prob
 
 
 def test_epochs_become_steps_that_see_every_example() -> None:
-    assert steps_for_epochs(num_examples=17, batch_rows=8, num_epochs=2) == 5
-    assert steps_for_epochs(num_examples=16, batch_rows=8, num_epochs=2) == 4
+    assert steps_for_epochs(num_examples=17, batch_rows=8, num_epochs=2.0) == 5
+    assert steps_for_epochs(num_examples=16, batch_rows=8, num_epochs=2.0) == 4
     assert steps_for_epochs(num_examples=1, batch_rows=8, num_epochs=0.5) == 1

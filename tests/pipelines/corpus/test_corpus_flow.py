@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import multiprocessing
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -356,3 +359,28 @@ def test_a_failed_run_publishes_nothing_and_the_next_goes_on(flow: Flow, monkeyp
     assert not (flow.corpus / "CURRENT").exists()
     assert not list(flow.corpus.rglob("*.partial"))
     assert sorted(flow.run().songs) == [f"song{number:02d}" for number in range(12)]
+
+
+def test_a_killed_run_goes_on_where_it_was(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Flow(flow.recordings, flow.corpus.with_name("whole corpus"), flow.executor).run()
+    monkeypatch.setattr("pipelines.flow.run.REMEMBER_EVERY_S", 0.0)
+
+    def killed() -> None:
+        score = FakeJudge.score
+
+        def score_some(self: FakeJudge, songs: Sequence[Waveform]) -> list[Score]:
+            if any(loudness(song) > 0.5 for song in songs):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return score(self, songs)
+
+        monkeypatch.setattr(FakeJudge, "score", score_some)
+        flow.run()
+
+    process = multiprocessing.get_context("fork").Process(target=killed)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not (flow.corpus / "CURRENT").exists()
+    again = flow.run()
+    assert 0 < again.num_calls < whole.num_calls
+    assert again.prepared.outcomes == whole.prepared.outcomes

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from levo.song.schema import records_of, table_of
 from levo.song.waveform import Waveform
 from pipelines.flow.atomic import write_atomically, write_bytes_atomically
-from pipelines.flow.objects import ObjectError, ObjectReference, ObjectStore
+from pipelines.flow.objects import ObjectError, ObjectReference, ObjectStore, as_stored
 from pipelines.flow.outcomes import outcome_table, records_of_outcomes, refusals_of_outcomes
 from pipelines.flow.snapshot import SnapshotError, SnapshotStore
 from pipelines.flow.stage import Refusal
@@ -80,6 +80,14 @@ def test_a_full_disk_leaves_the_snapshot_before(tmp_path: Path) -> None:
     run_with_a_small_disk(lambda: store.publish({"fruit": table_of(MANY, Fruit)}, {}))
     assert every_file(tmp_path) == files
     assert store.current() == before
+
+
+def test_what_a_killed_publisher_left_is_cleared_away(tmp_path: Path) -> None:
+    left = tmp_path / "snapshots" / ".1234.partial"
+    left.mkdir(parents=True)
+    (left / "fruit-00000.parquet").write_bytes(b"half")
+    SnapshotStore(tmp_path).publish({"fruit": table_of(APPLES, Fruit)}, {})
+    assert not left.exists()
 
 
 def test_a_full_disk_leaves_no_part_of_an_object(tmp_path: Path) -> None:
@@ -187,6 +195,17 @@ def test_sound_of_24_bits_comes_back_exactly(
     restored = store.get_waveform(store.put_waveform(Waveform(samples, rate)))
     assert restored.sample_rate_hz == rate
     assert np.array_equal(restored.samples, samples)
+
+
+@given(st.lists(st.floats(-1.5, 1.5, width=32), min_size=1, max_size=50))
+def test_what_comes_back_of_other_sound_is_known_beforehand(
+    tmp_path_factory: pytest.TempPathFactory, values: list[float]
+) -> None:
+    store = ObjectStore(tmp_path_factory.getbasetemp() / "objects")
+    waveform = Waveform(np.array([values], dtype=np.float32), 16000)
+    restored = store.get_waveform(store.put_waveform(waveform))
+    assert np.array_equal(restored.samples, as_stored(waveform).samples)
+    assert np.abs(restored.samples - waveform.samples.clip(-1, 1)).max() <= 2**-23
 
 
 def test_arrays_come_back_with_their_type(tmp_path: Path) -> None:

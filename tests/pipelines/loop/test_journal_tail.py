@@ -52,6 +52,10 @@ def test_a_half_written_line_waits_for_its_end(tmp_path: Path) -> None:
     path.write_text(whole + whole[:20])
     tail.poll()
     assert seen == [1]
+    append_journal(path, _logged(3))
+    path.write_text(whole + path.read_text()[len(whole) + 20 :])
+    tail.poll()
+    assert seen == [1, 3]
 
 
 def test_the_thread_hands_on_news_while_the_driver_waits_and_the_rest_at_the_end(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_one_fit_runs_the_stages_and_a_crash_changes_nothing(
     assert marker.exists()
     assert seen == [(phase.name, step) for phase in tiny_training.phases for step in range(1, phase.num_steps + 1)]
     assert results[0].identity == plain[0].identity
+    assert [result.skipped for result in results] == [False, False, False]
     for phase in tiny_training.phases:
         curves = _curve(tmp_path / "plain", phase.name), _curve(tmp_path / "ray", phase.name)
         for expected, got in zip(*curves, strict=True):

@@ -3,9 +3,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from levo.song.waveform import Waveform, mono_waveform
-from reward.musicality.embedded import EmbeddedMusicality
+from reward.musicality.embedded import EmbeddedMusicality, RewardConfig, RewardNetwork, mean_logit
 from reward.musicality.ranking import RankedSong, pair_agreement
 from reward.musicality.training import FittedMusicality, MusicalityTraining, fit_musicality
 
@@ -69,11 +70,20 @@ def test_a_songs_score_does_not_depend_on_its_neighbours(fitted: FittedMusicalit
     assert together == [fitted.reward.score([version])[0] for version in ranked[0].versions]
 
 
-def test_a_long_song_has_the_mean_of_its_equal_stretches(fitted: FittedMusicality, ranked: list[RankedSong]) -> None:
-    once = ranked[0].versions[0].samples[:, :48_000]
-    twice = Waveform(np.concatenate([once, once, once], axis=1), 16_000)
-    single = Waveform(once.copy(), 16_000)
-    assert values(fitted.reward, (twice,))[0] == pytest.approx(values(fitted.reward, (single,))[0], abs=0.5)
+class LengthNetwork(RewardNetwork):
+    """Gives each song's number of frames as its logit."""
+
+    def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
+        return torch.full((spectrograms.shape[0],), float(spectrograms.shape[2]))
+
+
+def test_a_long_song_is_judged_in_equal_stretches_that_are_averaged_over_where_they_begin() -> None:
+    network = LengthNetwork(RewardConfig())
+    starts = (0, 2, 4, 6)
+    assert mean_logit(network, torch.zeros(76, 301), 6.0) == np.mean([301 - start for start in starts])
+    assert mean_logit(network, torch.zeros(76, 700), 6.0) == pytest.approx(
+        np.mean([(700 - start) / 3 for start in starts])
+    )
 
 
 def test_the_same_songs_and_seed_give_the_same_reward(ranked: list[RankedSong]) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from levo.model.conditions import Conditions
 from levo.model.delay import interleave
+from levo.model.lelm import new_lelm
 from levo.model.sampling.engine import (
     EngineProgress,
     RequestError,
@@ -66,6 +67,20 @@ def test_a_greedy_song_is_the_likeliest_code_of_the_whole_forward_pass_at_every_
     for stream, delay in enumerate(config.delays):
         likeliest = logits[stream][0, delay : delay + 14, : config.code_size].argmax(dim=1)
         assert likeliest.tolist() == song.tokens.codes[stream].tolist()
+
+
+def test_a_model_without_decoder_layers_draws_its_tracks_from_the_language_models_states(loaded: LoadedModel) -> None:
+    model = new_lelm(replace(loaded.model.config, num_decoder_layers=0), 0).eval()
+    shallow = LoadedModel(model, loaded.encoder, "shallow")
+    request = replace(plain_request("a", 0, 14), parameters=SamplingParameters(temperature=0.0, min_frames=14))
+    song = SamplingEngine(shallow, [SHORT]).run([request])[0]
+    codes = torch.from_numpy(song.tokens.codes).long()[None]
+    sequence = interleave(codes, model.config.delays, model.config.special_id)
+    with torch.inference_mode():
+        logits = model(sequence, encode_request(request, loaded.encoder, model.config).tokens).logits
+    delay = model.config.delays[1]
+    likeliest = logits[1][0, delay : delay + 14, : model.config.code_size].argmax(dim=1)
+    assert likeliest.tolist() == song.tokens.codes[1].tolist()
 
 
 def test_guidance_of_one_costs_one_row_and_any_other_two(loaded: LoadedModel) -> None:
