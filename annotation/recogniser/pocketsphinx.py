@@ -19,12 +19,14 @@ from levo.song.waveform import Waveform
 _SAMPLE_RATE_HZ = 16000
 _FRAME_RATE_HZ = 100
 _PEAK = 0.9
+_PRUNING = {"maxhmmpf": 200, "beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20}
 
 
 class PocketSphinxRecogniser:
     """A `Recogniser` that learnt nothing from our songs: its acoustic model is CMU's for spoken American English.
 
-    Its phonemes are those that the lexicon gives for the words it hears, spread evenly over each word.
+    It is made for a voice alone: give it the vocal stem, since beside instruments it hears next to nothing. Its
+    phonemes are those that the lexicon gives for the words it hears, spread evenly over each word.
     """
 
     def __init__(self, lexicon: Lexicon) -> None:
@@ -41,7 +43,7 @@ class PocketSphinxRecogniser:
         return PocketSphinxRecogniser, (self.lexicon,)
 
     def transcribe(self, songs: Sequence[Waveform]) -> list[Transcript]:
-        """One transcript a song; `confidence` is the decoder's posterior of its best path."""
+        """One transcript a song; `confidence` is the posterior of the words, as their geometric mean."""
         return [self._transcribe(song) for song in songs]
 
     def _transcribe(self, song: Waveform) -> Transcript:
@@ -58,11 +60,10 @@ class PocketSphinxRecogniser:
             if (name := item.word.split("(")[0]) in self.lexicon.pronunciations
         )
         phonemes = tuple(phoneme for word in words for phoneme in self._spread(word))
-        return Transcript(phonemes, words, self._posterior() if words else 0.0)
+        return Transcript(phonemes, words, self._posterior() ** (1 / len(words)) if words else 0.0)
 
     def _posterior(self) -> float:
-        hypothesis = self._decoder.hyp()
-        return min(1.0, float(self._decoder.logmath.exp(hypothesis.prob))) if hypothesis else 0.0
+        return min(1.0, float(self._decoder.hyp().prob))
 
     def _spread(self, word: TimedWord) -> list[TimedPhoneme]:
         names = self.lexicon.pronunciations[word.word]
@@ -87,7 +88,7 @@ def _word_loop_decoder(pronunciations: dict[str, tuple[str, ...]]) -> Any:
         dictionary = Path(folder) / "words.dict"
         dictionary.write_text("\n".join(lines) + "\n")
         config = pocketsphinx.Config(
-            hmm=pocketsphinx.get_model_path("en-us/en-us"), dict=str(dictionary), lm=None, loglevel="FATAL"
+            hmm=pocketsphinx.get_model_path("en-us/en-us"), dict=str(dictionary), lm=None, loglevel="FATAL", **_PRUNING
         )
         decoder = pocketsphinx.Decoder(config)
         decoder.add_jsgf_string("song", grammar)

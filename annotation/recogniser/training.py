@@ -5,17 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from annotation.recogniser.ctc import CtcRecogniser
 from annotation.recogniser.lexicon import Lexicon
-from annotation.recogniser.network import BLANK, NetworkConfig, RecogniserNetwork, heard_levels
-from levo.codec.intake import mono_at_rate
-from levo.song.arrays import Array
+from annotation.recogniser.network import BLANK, NetworkConfig, RecogniserNetwork
+from annotation.recogniser.pieces import Piece, cut_song
 from levo.song.labelled import LabelledSong
-from levo.song.timing import TimedPhoneme
 from levo.song.waveform import Waveform
+
+_PADDING = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +42,6 @@ class RecogniserProgress:
     frame_loss: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
-    """A stretch of one song between words, in each of its hearings."""
-
-    levels: tuple[Float32[Array, "frame band"], ...]
-    symbols: Int64[Array, " phoneme"]
-    sounding: Int64[Array, " frame"]
-
-
 def train_recogniser(
     songs: Sequence[LabelledSong],
     decoded: Sequence[Waveform],
@@ -68,7 +58,9 @@ def train_recogniser(
     if len(songs) != len(decoded) or not songs:
         raise ValueError(f"{len(songs)} songs and {len(decoded)} decoded mixtures; expected as many, and at least one")
     pieces = [
-        piece for song, mixture in zip(songs, decoded, strict=True) for piece in _pieces(song, mixture, lexicon, config)
+        piece
+        for song, mixture in zip(songs, decoded, strict=True)
+        for piece in cut_song(song, (song.vocal, song.mixture, mixture), lexicon, config.network, config.max_piece_s)
     ]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -90,6 +82,8 @@ def train_recogniser(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
+    """Pieces side by side, padded at the end; their symbols in one row."""
+
     levels: Tensor
     sounding: Tensor
     num_frames: Tensor
@@ -99,11 +93,10 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Losses:
+    """CTC's in nats a phoneme, the framewise one in nats a frame."""
+
     ctc: Tensor
     frame: Tensor
-
-
-_PADDING = -100
 
 
 def _losses(network: RecogniserNetwork, batch: _Batch) -> _Losses:
@@ -120,11 +113,11 @@ def _losses(network: RecogniserNetwork, batch: _Batch) -> _Losses:
     return _Losses(ctc, frame)
 
 
-def _draw_batch(pieces: Sequence[_Piece], config: RecogniserTrainingConfig, rng: np.random.Generator) -> _Batch:
+def _draw_batch(pieces: Sequence[Piece], config: RecogniserTrainingConfig, rng: np.random.Generator) -> _Batch:
     """Pieces and their hearings at random, louder or softer by up to 7 dB, with a few neighbouring bands silenced."""
     weights = np.array([config.vocal_weight, config.mixture_weight, config.decoded_weight])
     drawn = [pieces[index] for index in rng.integers(len(pieces), size=config.pieces_per_step)]
-    num_frames = [piece.sounding.size for piece in drawn]
+    num_frames = [piece.num_frames for piece in drawn]
     levels = np.zeros((len(drawn), max(num_frames), config.network.num_bands), dtype=np.float32)
     sounding = np.full((len(drawn), max(num_frames)), _PADDING, dtype=np.int64)
     for row, piece in enumerate(drawn):
@@ -141,49 +134,3 @@ def _draw_batch(pieces: Sequence[_Piece], config: RecogniserTrainingConfig, rng:
         torch.from_numpy(np.concatenate([piece.symbols for piece in drawn])),
         torch.tensor([piece.symbols.size for piece in drawn]),
     )
-
-
-def _pieces(song: LabelledSong, decoded: Waveform, lexicon: Lexicon, config: RecogniserTrainingConfig) -> list[_Piece]:
-    """The song cut between words into pieces no longer than `max_piece_s`."""
-    network = config.network
-    hearings = [
-        heard_levels(mono_at_rate(item, network.sample_rate_hz), network)
-        for item in (song.vocal, song.mixture, decoded)
-    ]
-    num_frames = min(levels.shape[0] for levels in hearings)
-    symbol_of = {name: symbol for symbol, name in enumerate(lexicon.phonemes, start=1)}
-    pieces = []
-    for start_s, end_s in _cuts(song, num_frames / network.hop_rate_hz, config.max_piece_s):
-        start, end = round(start_s * network.hop_rate_hz), min(round(end_s * network.hop_rate_hz), num_frames)
-        inside = [item for item in song.phonemes if start_s - 1e-6 <= item.start_s and item.end_s <= end_s + 1e-6]
-        pieces.append(
-            _Piece(
-                tuple(levels[start:end] for levels in hearings),
-                np.array([symbol_of[item.phoneme] for item in inside], dtype=np.int64),
-                _sounding(inside, symbol_of, start, end, network.hop_rate_hz),
-            )
-        )
-    return pieces
-
-
-def _cuts(song: LabelledSong, duration_s: float, max_piece_s: float) -> list[tuple[float, float]]:
-    """Spans that cover the song; each ends at a word's end or, where nothing is sung, wherever it is full."""
-    ends_s = [word.end_s for word in song.words]
-    cuts_s = [0.0]
-    while cuts_s[-1] + max_piece_s < duration_s:
-        limit_s = cuts_s[-1] + max_piece_s
-        sung = any(word.start_s < limit_s < word.end_s for word in song.words)
-        reachable = [end_s for end_s in ends_s if cuts_s[-1] < end_s <= limit_s]
-        cuts_s.append(max(reachable) if sung and reachable else limit_s)
-    return list(zip(cuts_s, [*cuts_s[1:], duration_s], strict=True))
-
-
-def _sounding(
-    phonemes: Sequence[TimedPhoneme], symbol_of: dict[str, int], start: int, end: int, hop_rate_hz: int
-) -> Int64[Array, " frame"]:
-    """Which phoneme sounds at the centre of each frame."""
-    centres_s = (np.arange(start, end) + 0.5) / hop_rate_hz
-    sounding = np.full(end - start, BLANK, dtype=np.int64)
-    for item in phonemes:
-        sounding[(centres_s >= item.start_s) & (centres_s < item.end_s)] = symbol_of[item.phoneme]
-    return sounding

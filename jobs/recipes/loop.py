@@ -64,7 +64,8 @@ def demo(seed: int = 0) -> LoopConfig:
                 LengthClass(num_rows=64, max_frames=176, max_prefix=104),
                 LengthClass(num_rows=8, max_frames=776, max_prefix=224),
             ),
-            num_replicas=2,
+            num_replicas=1,
+            threads_per_replica=2,
             temperature=0.8,
             top_k=0,
             guidance=1.0,
@@ -122,7 +123,6 @@ def tiny(seed: int = 0) -> LoopConfig:
                 LengthClass(num_rows=16, max_frames=176, max_prefix=104),
                 LengthClass(num_rows=4, max_frames=776, max_prefix=224),
             ),
-            num_replicas=1,
             candidates_per_prompt=3,
         ),
         alignment=replace(

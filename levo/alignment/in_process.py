@@ -1,5 +1,6 @@
 """Any stages in one process with plain PyTorch: the same phases, results and files as on a cluster."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,16 +28,23 @@ def run_phases_in_process(
     """Train the phases in turn under `storage`; `on_log` gets each phase's name and its logged intervals.
 
     Weights are float32; `autocast` names a narrower type for the forward pass. A broken-off run goes on from its last
-    checkpoint when called again, and what is finished is skipped.
+    checkpoint when called again, and what is finished is skipped. Checkpoints go once all phases are finished.
     """
+
+    def checkpoints(phase: PhaseConfig) -> Path:
+        return storage / phase.name / "checkpoints"
+
     runner = PhaseRunner(
         storage=storage,
         tasks=StageTasks(),
         make_engine=lambda model, phase: PlainEngine(model, phase.adam, autocast=autocast),
-        checkpoints=lambda phase: FolderCheckpoints(storage / phase.name / "checkpoints"),
+        checkpoints=lambda phase: FolderCheckpoints(checkpoints(phase)),
         on_log=on_log,
         device=torch.device(device),
         workers=SingleWorker(),
         peak_operations_per_s=peak_operations_per_s,
     )
-    return runner.run_all(list(phases))
+    results = runner.run_all(list(phases))
+    for phase in phases:
+        shutil.rmtree(checkpoints(phase), ignore_errors=True)
+    return results

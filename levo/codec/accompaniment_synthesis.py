@@ -18,7 +18,7 @@ from levo.codec.accompaniment_analysis import (
     band_of_pitch,
     pitch_hz,
 )
-from levo.codec.codebook import code_means
+from levo.codec.codebook import code_means, level_means
 from levo.codec.spectrum import POWER_FLOOR, hann_window, overlap_add
 from levo.song.arrays import Array
 
@@ -88,7 +88,7 @@ def fit_accompaniment_table(
     frames: AccompanimentFrames, codes: Int32[Array, " frame"], num_codes: int, sample_rate_hz: int, frame_length: int
 ) -> AccompanimentTable:
     """Each code as the mean of its frames; a code without any is silent."""
-    log_bands = code_means(frames.log_bands.reshape(codes.shape[0], -1), codes, num_codes, math.log(POWER_FLOOR))
+    log_bands = level_means(frames.log_bands.reshape(codes.shape[0], -1), codes, num_codes, math.log(POWER_FLOOR))
     shares = code_means(frames.shares, codes, num_codes)
     shape = (num_codes, *frames.log_bands.shape[1:])
     return AccompanimentTable(log_bands.reshape(shape), shares, sample_rate_hz, frame_length)

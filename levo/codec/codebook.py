@@ -64,6 +64,17 @@ def code_means(
     return means
 
 
+def level_means(
+    log_power: Float32[Array, "frame band"], codes: Int32[Array, " frame"], num_codes: int, otherwise: float
+) -> Float32[Array, "code band"]:
+    """Spectra of the codes: the shape is the mean of the logs, which keeps valleys, and the power the mean power."""
+    shape = code_means(log_power, codes, num_codes, otherwise)
+    power = code_means(np.exp(log_power).sum(axis=1, keepdims=True), codes, num_codes, 1.0)
+    gain = np.log(power) - np.log(np.exp(shape).sum(axis=1, keepdims=True))
+    has_frames = np.bincount(codes, minlength=num_codes)[:, None] > 0
+    return np.where(has_frames, shape + gain, shape).astype(np.float32)
+
+
 def _moved_to_means(codebook: Codebook, features: Float32[Array, "frame feature"]) -> Codebook:
     codes = codebook.assign(features)
     means = code_means(features, codes, codebook.num_codes)

@@ -15,13 +15,8 @@ from levo.codec.accompaniment_stream import (
 from levo.codec.config import EmbeddedCodecConfig
 from levo.codec.intake import fitted_to, mono_at_rate, num_frames_of
 from levo.codec.mixed_stream import MixedStream, fit_mixed_stream, joined_heard_frames
-from levo.codec.semantic import (
-    NO_PHONEME,
-    SemanticEncoder,
-    phoneme_shares,
-    semantic_features,
-    train_semantic_encoder,
-)
+from levo.codec.semantic import SemanticEncoder, semantic_features
+from levo.codec.semantic_training import NO_PHONEME, phoneme_shares, train_semantic_encoder
 from levo.codec.vocal_stream import VocalStream, fit_vocal_stream, joined_voice_frames
 from levo.codec.voice_analysis import analyse_voice
 from levo.song.arrays import Array

@@ -1,6 +1,6 @@
 """The semantic encoder: a small convolutional network that hears which phoneme is sung in each frame of a mixture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,11 @@ from torch import Tensor, nn
 
 from levo.codec.spectrum import log_mel, mel_filters, power_spectrogram
 from levo.song.arrays import Array
-from levo.song.timing import TimedPhoneme
 
-NO_PHONEME = ""
 _FFT_LENGTH = 512
 _SILENT_POWER = 1e-8
 _LEVEL_OFFSET = 7.0
-_LEVEL_SCALE = 4.0
+LEVEL_SCALE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,63 +116,5 @@ def semantic_features(
     hop = frame_length // config.hops_per_frame
     power = power_spectrogram(samples, 3 * hop, hop, _FFT_LENGTH)
     levels = log_mel(power, mel_filters(config.num_bands, _FFT_LENGTH, sample_rate_hz), _SILENT_POWER)
-    scaled: Float32[Array, "frame feature"] = (levels + np.float32(_LEVEL_OFFSET)) / np.float32(_LEVEL_SCALE)
+    scaled: Float32[Array, "frame feature"] = (levels + np.float32(_LEVEL_OFFSET)) / np.float32(LEVEL_SCALE)
     return scaled.reshape(-1, config.hops_per_frame * config.num_bands)
-
-
-def phoneme_shares(
-    timed: Sequence[TimedPhoneme], phonemes: tuple[str, ...], num_frames: int, frame_rate_hz: int
-) -> Float32[Array, "frame phoneme"]:
-    """How much of each frame each phoneme fills; the rest goes to the first, which is none."""
-    starts = np.arange(num_frames) / frame_rate_hz
-    shares = np.zeros((num_frames, len(phonemes)), dtype=np.float64)
-    for item in timed:
-        column = phonemes.index(item.phoneme)
-        overlap = np.minimum(starts + 1 / frame_rate_hz, item.end_s) - np.maximum(starts, item.start_s)
-        shares[:, column] += np.maximum(overlap, 0) * frame_rate_hz
-    shares[:, 0] = np.maximum(0, 1 - shares[:, 1:].sum(axis=1))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-def train_semantic_encoder(
-    features: Sequence[Float32[Array, "frame feature"]],
-    shares: Sequence[Float32[Array, "frame phoneme"]],
-    phonemes: tuple[str, ...],
-    config: SemanticConfig,
-    sample_rate_hz: int,
-    frame_length: int,
-    seed: int,
-) -> SemanticEncoder:
-    """Cross-entropy against each frame's shares, on windows drawn from the songs; one-cycle learning rate."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SemanticNetwork(features[0].shape[1], len(phonemes), config)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.num_steps)
-    rng = np.random.default_rng(seed)
-    for _ in range(config.num_steps):
-        heard, told = _draw_windows(features, shares, config, rng)
-        loss = nn.functional.cross_entropy(network(heard).flatten(0, 1), told.flatten(0, 1))
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-    return SemanticEncoder(config, phonemes, network.eval(), sample_rate_hz, frame_length)
-
-
-def _draw_windows(
-    features: Sequence[Float32[Array, "frame feature"]],
-    shares: Sequence[Float32[Array, "frame phoneme"]],
-    config: SemanticConfig,
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor]:
-    """Windows of songs drawn by their length, their levels moved together by up to 6 dB."""
-    lengths = np.array([song.shape[0] for song in features], dtype=np.float64)
-    length = min(config.window_frames, int(lengths.min()))
-    heard, told = [], []
-    for song in rng.choice(len(features), config.songs_per_step, p=lengths / lengths.sum()):
-        start = int(rng.integers(features[song].shape[0] - length + 1))
-        louder = np.float32(rng.uniform(-1.4, 1.4) / _LEVEL_SCALE)
-        heard.append(features[song][start : start + length] + louder)
-        told.append(shares[song][start : start + length])
-    return torch.from_numpy(np.stack(heard)), torch.from_numpy(np.stack(told))

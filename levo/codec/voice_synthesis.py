@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Complex64, Float32, Int32
 from scipy import fft
 
-from levo.codec.codebook import code_means
+from levo.codec.codebook import code_means, level_means
 from levo.codec.spectrum import POWER_FLOOR, hann_window, overlap_add, windows_of
 from levo.codec.steady_pitch import steady_pitch
 from levo.codec.voice_analysis import (
@@ -84,7 +84,7 @@ def fit_voice_table(
     frames: VoiceFrames, codes: Int32[Array, " frame"], num_codes: int, sample_rate_hz: int, frame_length: int
 ) -> VoiceTable:
     """Each code as the mean of its frames, silent without any; its pitch is the geometric mean of the voiced ones."""
-    log_bands = code_means(frames.log_bands.reshape(codes.shape[0], -1), codes, num_codes, math.log(POWER_FLOOR))
+    log_bands = level_means(frames.log_bands.reshape(codes.shape[0], -1), codes, num_codes, math.log(POWER_FLOOR))
     voicing = code_means(frames.voicing, codes, num_codes)
     is_voiced = frames.f0_hz > 0
     octaves = np.log2(frames.f0_hz[is_voiced])[:, None].astype(np.float32)

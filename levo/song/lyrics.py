@@ -14,8 +14,12 @@ class LyricsError(ValueError):
 
     def __init__(self, problem: str, line: int, column: int) -> None:
         super().__init__(f"lyrics, line {line}, column {column}: {problem}")
+        self.problem = problem
         self.line = line
         self.column = column
+
+    def __reduce__(self) -> tuple[type["LyricsError"], tuple[str, int, int]]:
+        return LyricsError, (self.problem, self.line, self.column)
 
 
 @dataclass(frozen=True, slots=True)

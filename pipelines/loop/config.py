@@ -81,6 +81,7 @@ class SamplingConfig:
 
     length_classes: tuple[LengthClass, ...]
     num_replicas: int
+    threads_per_replica: int
     temperature: float
     top_k: int
     guidance: float

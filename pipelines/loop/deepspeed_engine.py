@@ -161,5 +161,16 @@ def check_compiler() -> None:
         )
 
 
+def compile_communication_op() -> None:
+    """Compile what DeepSpeed compiles at its first start on a CPU (about a minute), so that no training waits for it.
+
+    Call it in a process of its own, with DS_ACCELERATOR=cpu; later calls find the compiled op in torch's cache.
+    """
+    check_compiler()
+    from deepspeed.ops.op_builder.cpu import ShareMemCommBuilder
+
+    ShareMemCommBuilder().load()
+
+
 def _on_cpu(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()

@@ -82,7 +82,12 @@ def render_control(context: LoopContext, progress: StepProgress) -> StepResult:
 def _service(context: LoopContext, first_model: Path) -> Iterator[SamplingService]:
     """A service that stops at the end of the block, so that a fit that follows finds its processors free."""
     sampling = context.config.sampling
-    config = ServingConfig(length_classes=sampling.length_classes, num_replicas=sampling.num_replicas)
+    config = ServingConfig(
+        length_classes=sampling.length_classes,
+        num_replicas=sampling.num_replicas,
+        num_cpus=sampling.threads_per_replica,
+        num_threads=sampling.threads_per_replica,
+    )
     service = start_sampling(config, first_model.resolve(), context.places.folder / "serving" / "model")
     try:
         yield service

@@ -1,5 +1,6 @@
 """Training phases on Ray Train with DeepSpeed: one fit runs several phases in turn and goes on where it broke off."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from levo.training.results import PhaseResult, read_result
 from levo.training.workers import DistributedWorkers, Workers
 from pipelines.loop.deepspeed_engine import ZERO_1, DeepSpeedEngine, ZeroOptions
 from pipelines.loop.journal_tail import JournalTail
+
+_RAY_FOLDER = "ray"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def run_phases(
 
     `on_log` gets each phase's name and its logged intervals, in a thread of the driver. Where all phases are finished
     nothing is started; a phase that was broken off, by a crash of a worker or of the driver, goes on from its last
-    checkpoint with the same learning curve.
+    checkpoint with the same learning curve. Checkpoints go once all phases are finished.
     """
     scale, tasks = scale or TrainingScale(), tasks or StageTasks()
     storage = storage.resolve()
@@ -56,6 +59,7 @@ def run_phases(
     if (done := finished(ordered, storage, tasks)) is not None:
         return done
     before = [read_result(storage / phase.name) for phase in ordered]
+    name = run_name(ordered, tasks)
     trainer = TorchTrainer(
         _train_on_worker,
         train_loop_config={"phases": ordered, "storage": storage, "scale": scale, "tasks": tasks},
@@ -66,8 +70,8 @@ def run_phases(
             resources_per_worker={"CPU": scale.cpus_per_worker} | ({"GPU": 1} if scale.use_gpu else {}),
         ),
         run_config=RunConfig(
-            name=run_name(ordered, tasks),
-            storage_path=str(storage / "ray"),
+            name=name,
+            storage_path=str(storage / _RAY_FOLDER),
             failure_config=FailureConfig(max_failures=scale.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             worker_runtime_env={"env_vars": {} if scale.use_gpu else {"DS_ACCELERATOR": "cpu"}},
@@ -78,6 +82,7 @@ def run_phases(
     results = finished(ordered, storage, tasks)
     if results is None:
         raise FileNotFoundError(f"{storage} lacks results after the fit; expected storage that all workers share")
+    shutil.rmtree(storage / _RAY_FOLDER / name, ignore_errors=True)
     known = {result.identity for result in before if result is not None}
     return [replace(result, skipped=result.identity in known) for result in results]
 

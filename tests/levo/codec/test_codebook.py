@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from levo.codec.codebook import Codebook, code_means, fit_codebook
+from levo.codec.codebook import Codebook, code_means, fit_codebook, level_means
 
 
 @given(seed=st.integers(0, 1000), num_frames=st.integers(0, 60), num_codes=st.integers(1, 20))
@@ -30,6 +30,15 @@ def test_means_by_code_are_those_of_a_loop(seed: int, num_frames: int, num_codes
         mine = values[codes == code]
         expected = mine.mean(axis=0) if len(mine) else np.full(3, -7.0)
         np.testing.assert_allclose(means[code], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_codes_level_has_the_mean_power_and_the_mean_logarithmic_shape() -> None:
+    power = np.array([[1.0, 4.0], [4.0, 16.0], [9.0, 1.0]], np.float32)
+    levels = level_means(np.log(power), np.array([0, 0, 2], np.int32), 3, otherwise=-9.0)
+    # Code 0: the geometric means are 2 and 8, and the mean power (5 + 20) / 2 is spread in that proportion.
+    np.testing.assert_allclose(np.exp(levels[0]), [2.5, 10.0], rtol=1e-5)
+    np.testing.assert_allclose(levels[1], -9.0)
+    np.testing.assert_allclose(np.exp(levels[2]), power[2], rtol=1e-5)
 
 
 def test_well_separated_clusters_get_a_code_each() -> None:

@@ -24,8 +24,8 @@ def test_a_tone_is_the_same_tone_at_another_rate(sample_rate_hz: int) -> None:
 
 
 def test_channels_are_averaged() -> None:
-    left, right = np.float32([[0.5, 0.1]]), np.float32([[-0.5, 0.3]])
-    taken = mono_at_rate(Waveform(np.concatenate([left, right]), 16000), 16000)
+    samples = np.array([[0.5, 0.1], [-0.5, 0.3]], dtype=np.float32)
+    taken = mono_at_rate(Waveform(samples, 16000), 16000)
     np.testing.assert_allclose(taken, [0.0, 0.2], atol=1e-7)
 
 
@@ -50,6 +50,6 @@ def test_a_begun_frame_counts(num_samples: int, sample_rate_hz: int) -> None:
 
 
 def test_fitting_cuts_or_fills_the_end() -> None:
-    samples = np.float32([1, 2, 3])
+    samples = np.array([1, 2, 3], dtype=np.float32)
     np.testing.assert_array_equal(fitted_to(samples, 2), [1, 2])
     np.testing.assert_array_equal(fitted_to(samples, 5), [1, 2, 3, 0, 0])

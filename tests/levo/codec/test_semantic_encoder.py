@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from levo.codec.semantic import SemanticConfig, phoneme_shares, semantic_features, train_semantic_encoder
+from levo.codec.semantic import SemanticConfig, semantic_features
+from levo.codec.semantic_training import phoneme_shares, train_semantic_encoder
 from levo.song.labelled import LabelledSong
 from levo.song.timing import TimedPhoneme
 
@@ -13,7 +14,8 @@ _RATE_HZ, _FRAME = 16000, 640
 def test_a_frame_is_shared_by_the_time_of_each_phoneme_in_it() -> None:
     timed = (TimedPhoneme("a", 0.01, 0.05), TimedPhoneme("b", 0.05, 0.08))
     shares = phoneme_shares(timed, ("", "a", "b"), 3, 25)
-    np.testing.assert_allclose(shares, [[0.25, 0.75, 0], [0, 0.25, 0.75], [1, 0, 0]], atol=1e-6)
+    expected = np.array([[0.25, 0.75, 0], [0, 0.25, 0.75], [1, 0, 0]])
+    np.testing.assert_allclose(shares, expected, atol=1e-6)
 
 
 def test_the_shares_of_a_rendered_song_are_distributions(codec_songs: list[LabelledSong]) -> None:

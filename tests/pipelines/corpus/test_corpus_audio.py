@@ -75,5 +75,5 @@ def test_another_rate_keeps_a_tone_and_its_length() -> None:
     assert resampled.samples.shape == (1, 2 * RATE)
     middle = slice(1000, -1000)
     assert np.abs(resampled.samples[0, middle] - expected[middle]).max() < 1e-3
-    same = mono_waveform(np.float32([0.1, -0.2]), RATE)
+    same = mono_waveform(np.array([0.1, -0.2], dtype=np.float32), RATE)
     assert np.array_equal(mono_at(same, RATE).samples, same.samples)

@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -114,3 +116,10 @@ def test_a_machine_without_a_compiler_is_told_what_to_install(monkeypatch: pytes
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(MissingCompilerError, match=r"lacks g\+\+, ninja-build.*apt-get install -y g\+\+ ninja-build"):
         check_compiler()
+
+
+def test_the_op_can_be_compiled_beforehand() -> None:
+    call = "from pipelines.loop.deepspeed_engine import compile_communication_op as compile; compile(); compile()"
+    environment = os.environ | {"DS_ACCELERATOR": "cpu"}
+    done = subprocess.run([sys.executable, "-c", call], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -64,6 +64,7 @@ def test_one_fit_runs_the_stages_and_a_crash_changes_nothing(
         curves = _curve(tmp_path / "plain", phase.name), _curve(tmp_path / "ray", phase.name)
         for expected, got in zip(*curves, strict=True):
             assert got == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert list((tmp_path / "ray" / "ray").glob("phases-*")) == []
     again = run_phases(tiny_training.phases, tmp_path / "ray", on_log)
     assert [result.skipped for result in again] == [True, True, True]
     assert [result.model_digest for result in again] == [result.model_digest for result in results]
