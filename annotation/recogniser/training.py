@@ -26,9 +26,9 @@ class RecogniserTrainingConfig:
     pieces_per_step: int = 8
     max_piece_s: float = 6.0
     learning_rate: float = 4e-3
-    vocal_weight: float = 0.2
-    mixture_weight: float = 0.3
-    decoded_weight: float = 0.5
+    vocal_weight: float = 0.15
+    mixture_weight: float = 0.25
+    decoded_weight: float = 0.6
     num_masked_bands: int = 12
 
 

@@ -38,7 +38,7 @@ def build_initial_model(context: LoopContext) -> StepResult:
     vocabulary = build_tokenizer(_words(corpus.songs), context.places.tokenizer)
     model = new_lelm(lelm_config(context, vocabulary), context.config.seed)
     digest = save_model(model, context.places.tokenizer, context.places.lelm(INITIAL))
-    tokenized = _tokenized(corpus)
+    tokenized = tokenized_songs(corpus)
     counts = {}
     for collections in {plan.collections for plan in context.config.training.phases}:
         counts["+".join(collections)] = len(_examples(context, tokenized, collections))
@@ -51,13 +51,10 @@ def build_initial_model(context: LoopContext) -> StepResult:
 
 def train_base(context: LoopContext, progress: StepProgress, on_log: CurveCallback) -> StepResult:
     """Stages 1 and 2 as phases of one fit; the last phase's model is the base."""
-    plans = context.config.training.phases
-    phases = [
-        replace(_phase(context, plan), init_model=context.places.lelm(INITIAL) if place == 0 else None)
-        for place, plan in enumerate(plans)
-    ]
-    results = _run(context, phases, "base", progress, on_log)
-    _publish(results[-1].model_folder, context.places.lelm(BASE))
+    first, *others = base_phases(context)
+    phases = [replace(first, init_model=context.places.lelm(INITIAL)), *others]
+    results = train_phases(context, phases, "base", progress, on_log)
+    publish_model(results[-1].model_folder, context.places.lelm(BASE))
     extended = [result for result in results if result.mixed_logits is not None]
     return {
         "digest": model_digest(context.places.lelm(BASE)),
@@ -78,10 +75,15 @@ def align_models(context: LoopContext, progress: StepProgress, on_log: CurveCall
         for axis in Axis
     ]
     phases.append(preference_phase(MIXED, mixed, base, alignment, alignment.mixed_learning_rate, seed))
-    results = _run(context, phases, "alignment", progress, on_log)
+    results = train_phases(context, phases, "alignment", progress, on_log)
     for result in results:
-        _publish(result.model_folder, context.places.lelm(result.name))
+        publish_model(result.model_folder, context.places.lelm(result.name))
     return {"phases": [_facts(result) for result in results]}
+
+
+def base_phases(context: LoopContext) -> list[PhaseConfig]:
+    """The recipe's phases, each going on from the one before."""
+    return [_phase(context, plan) for plan in context.config.training.phases]
 
 
 def lelm_config(context: LoopContext, vocabulary: TextVocabulary) -> LeLMConfig:
@@ -100,7 +102,8 @@ def _words(songs: Sequence[PreparedSong]) -> list[str]:
     return sorted(sung | tags)
 
 
-def _tokenized(corpus: Corpus) -> list[TokenizedSong]:
+def tokenized_songs(corpus: Corpus) -> list[TokenizedSong]:
+    """A corpus as training sees it."""
     return [
         TokenizedSong(
             song_id=song.song_id,
@@ -143,9 +146,10 @@ def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
     )
 
 
-def _run(
+def train_phases(
     context: LoopContext, phases: Sequence[PhaseConfig], name: str, progress: StepProgress, on_log: CurveCallback
 ) -> list[PhaseResult]:
+    """Run phases in turn as one fit, kept under `name`; what is finished is not done again."""
     training = context.config.training
     total = sum(phase.num_steps for phase in phases)
     before = {phase.name: sum(other.num_steps for other in phases[:place]) for place, phase in enumerate(phases)}
@@ -164,7 +168,7 @@ def _run(
     return run_phases(phases, context.places.training / name, log, scale)
 
 
-def _publish(trained: Path, folder: Path) -> None:
+def publish_model(trained: Path, folder: Path) -> None:
     """Give a phase's model its name in the run; the phase's own folder stays for resuming."""
     if folder.exists():
         shutil.rmtree(folder)

@@ -150,8 +150,10 @@ class PromptSounds:
         self._codec = codec
         self._sounds: dict[str, Waveform] = {}
 
-    def of(self, prompt_id: str) -> Waveform:
-        """A prompt's audio; raises `KeyError` where there is no such prompt."""
+    def of(self, prompt_id: str) -> Waveform | None:
+        """A prompt's audio; None where there is no prompt of that name, as for a song of the corpus."""
+        if prompt_id not in self._codes:
+            return None
         if prompt_id not in self._sounds:
             self._sounds[prompt_id] = self._codec.decode(TokenGrid(self._codes[prompt_id])).mixture
         return self._sounds[prompt_id]

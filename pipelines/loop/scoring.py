@@ -14,6 +14,7 @@ from levo.song.description import Description
 from levo.song.lyrics import parse_lyrics
 from levo.song.scores import Score, missing_score
 from levo.song.tokens import TokenGrid
+from levo.song.waveform import Waveform
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.label import Ask, FindStructure, FindTags, JudgeMusicality
 from pipelines.corpus.records import (
@@ -144,7 +145,9 @@ class JudgeCandidate(Stage[JudgedSong, ScoredRow]):
             sounds = [reader.read(song.audio) for song in batch]
             descriptions = [Description(song.given_tags or ()) for song in batch]
             to_text = similarity.similarity_to_text(sounds, descriptions)
-            to_prompt = similarity.similarity_to_audio(sounds, [prompt_sounds.of(_prompt_id(song)) for song in batch])
+            to_prompt = _similarity_to_prompts(
+                similarity, sounds, [prompt_sounds.of(_prompt_id(song)) for song in batch]
+            )
             rows = []
             for song, text, prompt in zip(batch, to_text, to_prompt, strict=True):
                 scores = {
@@ -165,6 +168,14 @@ class JudgeCandidate(Stage[JudgedSong, ScoredRow]):
             return missing_score("not transcribed")
         heard = [item.phoneme for item in song.heard_phonemes]
         return phoneme_error_score(asked_phonemes(song, self.lexicon), heard)
+
+
+def _similarity_to_prompts(
+    similarity: TextMusicSimilarity, songs: Sequence[Waveform], prompts: Sequence[Waveform | None]
+) -> list[Score]:
+    heard = [(song, prompt) for song, prompt in zip(songs, prompts, strict=True) if prompt is not None]
+    scores = iter(similarity.similarity_to_audio([song for song, _ in heard], [prompt for _, prompt in heard]))
+    return [missing_score("no audio prompt") if prompt is None else next(scores) for prompt in prompts]
 
 
 def asked_phonemes(song: JudgedSong, lexicon: Lexicon) -> list[str]:

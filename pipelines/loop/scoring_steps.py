@@ -68,13 +68,10 @@ def make_preferences(context: LoopContext) -> StepResult:
     return {"digests": digests, "reports": {axis.value: asdict(pairings[axis].report) for axis in Axis}}
 
 
-def _score(
-    context: LoopContext,
-    sets: dict[str, SongSet],
-    candidates: dict[SongSet, list[CandidateRow]],
-    held_out: bool,
-    progress: StepProgress,
-) -> None:
+def score_songs(
+    context: LoopContext, songs: Sequence[CandidateRow], held_out: bool, progress: StepProgress
+) -> list[ScoredRow]:
+    """Run songs through the scoring flow; raises `ValueError` where one of them cannot be scored."""
     folder = context.places.candidates("sound")
     pipeline = scoring_pipeline(
         context.audio_places(folder),
@@ -83,7 +80,6 @@ def _score(
         context.lexicon(),
         context.held_out_judges() if held_out else None,
     )
-    songs = [row for one in sets.values() for row in candidates[one]]
 
     def report(state: Progress) -> None:
         progress(state.num_done, state.num_items)
@@ -91,9 +87,18 @@ def _score(
     result = run_flow(pipeline, songs, RayExecutor(_NUM_WORKERS, _BATCH_SONGS), Memory(folder / "memory"), report)
     if result.refusals:
         first = result.refusals[0]
-        raise ValueError(
-            f"{len(result.refusals)} songs could not be scored, the first ({first.item_id}): {first.detail}"
-        )
-    scored = {row.candidate_id: row for row in result.records}
+        raise ValueError(f"{len(result.refusals)} songs were not scored; the first, {first.item_id}: {first.detail}")
+    return list(result.records)
+
+
+def _score(
+    context: LoopContext,
+    sets: dict[str, SongSet],
+    candidates: dict[SongSet, list[CandidateRow]],
+    held_out: bool,
+    progress: StepProgress,
+) -> None:
+    songs = [row for one in sets.values() for row in candidates[one]]
+    scored = {row.candidate_id: row for row in score_songs(context, songs, held_out, progress)}
     for one in sets.values():
         publish_scores(context, one, [scored[row.candidate_id] for row in candidates[one]])

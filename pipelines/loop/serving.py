@@ -5,7 +5,6 @@ with every health check, so that all replicas follow, and one that is restarted 
 """
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from levo.model.sampling.lane import LengthClass
 from levo.model.sampling.loop import EngineLoop
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import load_model
+from pipelines.flow.atomic import write_bytes_atomically
 
 APPLICATION = "levo-sampling"
 
@@ -146,10 +146,8 @@ def stop_sampling() -> None:
 
 
 def write_pointer(pointer: Path, model_folder: Path) -> None:
-    """Name the model that replicas run, in one move."""
-    staging = pointer.with_name(f".{pointer.name}.{os.getpid()}")
-    staging.write_text(f"{model_folder.resolve()}\n")
-    staging.replace(pointer)
+    """Name the running model; readers see the old name or the new one."""
+    write_bytes_atomically(pointer, str(model_folder.resolve()).encode())
 
 
 def read_pointer(pointer: Path) -> Path:

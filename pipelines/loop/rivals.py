@@ -1,0 +1,143 @@
+"""Honest rivals of preference training at equal compute: a base on a gated corpus, and fine-tuning on the best songs.
+
+Compute is counted in songs that pass forward and backward through the trained parameters. A DPO step of n pairs trains
+on 2 n songs; its reference pass is computed once and stored, and is not charged to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from levo.alignment.pairs import PairStore
+from levo.model.store import model_digest
+from levo.song.scores import Axis
+from levo.training.examples import TrainingExample, write_examples
+from levo.training.phases import PhaseConfig, Stage, steps_for_epochs
+from pipelines.corpus.records import PreparedSong
+from pipelines.corpus.snapshot import Corpus, open_corpus
+from pipelines.flow.run_folder import remove_tree
+from pipelines.loop.context import LoopContext
+from pipelines.loop.data_steps import StepProgress, StepResult
+from pipelines.loop.examples import training_examples
+from pipelines.loop.metrics import MUSICALITY, PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT
+from pipelines.loop.model_steps import (
+    BASE,
+    INITIAL,
+    CurveCallback,
+    base_phases,
+    pairs_folder,
+    publish_model,
+    tokenized_songs,
+    train_phases,
+)
+from pipelines.loop.records import CandidateRow, ScoredRow
+from pipelines.loop.scoring_steps import score_songs
+
+GATED, FINE_TUNED = "gated", "fine_tuned"
+RIVALS = (GATED, FINE_TUNED)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityGate:
+    """What a corpus song's own labels must reach, by the judges that score candidates."""
+
+    most_phoneme_errors: float = 0.3
+    least_similarity: float = 0.8
+    least_musicality: float = -1.5
+
+    def admits(self, row: ScoredRow) -> bool:
+        """Whether the song fits its labels; a missing score does not."""
+        values = {name: score.value for name, score in row.scores.items()}
+        errors, similarity, musicality = (
+            values.get(metric.name) for metric in (PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT, MUSICALITY)
+        )
+        if errors is None or similarity is None or musicality is None:
+            return False
+        return (
+            errors <= self.most_phoneme_errors
+            and similarity >= self.least_similarity
+            and musicality >= self.least_musicality
+        )
+
+
+def score_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
+    """Score every corpus song against its own labels, as candidates are scored; count what the gate admits."""
+    corpus = open_corpus(context.places.corpus)
+    rows = score_songs(context, [_as_candidate(song, corpus) for song in corpus.songs], False, progress)
+    admitted = sorted(row.candidate_id for row in rows if QualityGate().admits(row))
+    return {"num_songs": len(rows), "num_admitted": len(admitted), "admitted": admitted}
+
+
+def train_rivals(
+    context: LoopContext, admitted: Sequence[str], progress: StepProgress, on_log: CurveCallback
+) -> StepResult:
+    """Train both rivals in one fit: the gated base from nothing, the fine-tuned one from the base."""
+    gated = _gated_phases(context, frozenset(admitted))
+    fine_tuned = _fine_tuning_phase(context)
+    results = train_phases(context, [*gated, fine_tuned], "rivals", progress, on_log)
+    publish_model(results[len(gated) - 1].model_folder, context.places.lelm(GATED))
+    publish_model(results[-1].model_folder, context.places.lelm(FINE_TUNED))
+    return {name: model_digest(context.places.lelm(name)) for name in RIVALS}
+
+
+def alignment_songs(context: LoopContext) -> int:
+    """Songs that the alignment runs of the three axes train on, forward and backward, on average."""
+    stores = [PairStore(pairs_folder(context, axis.value)) for axis in Axis]
+    alignment = context.config.alignment
+    steps = [steps_for_epochs(len(store), alignment.batch_size, alignment.epochs) for store in stores]
+    return round(2 * alignment.batch_size * sum(steps) / len(steps))
+
+
+def _gated_phases(context: LoopContext, admitted: frozenset[str]) -> list[PhaseConfig]:
+    """The base's own phases on admitted songs alone, the last of them longer by what one alignment run costs."""
+    frames = context.config.prompts.audio_prompt_frames
+    songs = [song for song in tokenized_songs(open_corpus(context.places.corpus)) if song.song_id in admitted]
+    folder = context.places.training / "examples" / GATED
+    remove_tree(folder)
+    write_examples(training_examples(songs, ("studio", "wild"), frames, context.config.seed), folder)
+    phases = [
+        replace(phase, name=f"{GATED}-{phase.name}", data=phase.data if place == 0 else folder)
+        for place, phase in enumerate(base_phases(context))
+    ]
+    extra = steps_for_epochs(alignment_songs(context), phases[1].batch_rows, 1)
+    phases[1] = replace(phases[1], num_steps=phases[1].num_steps + extra)
+    return [replace(phases[0], init_model=context.places.lelm(INITIAL)), *phases[1:]]
+
+
+def _fine_tuning_phase(context: LoopContext) -> PhaseConfig:
+    """Supervised fine-tuning on the songs that the lyric pairs prefer, for as many songs as an alignment run."""
+    alignment = context.config.alignment
+    store = PairStore(pairs_folder(context, Axis.LYRIC.value))
+    best: dict[str, TrainingExample] = {}
+    for index in range(len(store)):
+        song = store[index].chosen_song
+        best[song.digest] = song
+    folder = context.places.training / "examples" / FINE_TUNED
+    remove_tree(folder)
+    write_examples(best.values(), folder)
+    num_steps = steps_for_epochs(alignment_songs(context), 2 * alignment.batch_size, 1)
+    return PhaseConfig(
+        name=FINE_TUNED,
+        stage=Stage.SFT,
+        data=folder,
+        num_steps=num_steps,
+        batch_rows=2 * alignment.batch_size,
+        learning_rate=alignment.learning_rate[Axis.LYRIC],
+        seed=context.config.seed,
+        warmup_steps=max(1, num_steps // 10),
+        init_model=context.places.lelm(BASE),
+        dropout=context.config.training.dropout,
+        checkpoint_every=500,
+    )
+
+
+def _as_candidate(song: PreparedSong, corpus: Corpus) -> CandidateRow:
+    return CandidateRow(
+        candidate_id=song.song_id,
+        prompt_id=song.song_id,
+        seed=0,
+        model_digest="",
+        ended=True,
+        lyrics=song.lyrics,
+        tags=song.tags,
+        codes=corpus.tokens(song).codes,
+    )
