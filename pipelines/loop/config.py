@@ -57,6 +57,8 @@ class PhasePlan:
     batch_size: int
     learning_rate: float
     warmup_steps: int
+    max_frames: int | None = None
+    """Songs are cut to this length: growing from phase to phase, it lets a model find its lyrics sooner."""
     min_ratio: float = 0.1
     weight_decay: float = 0.01
 
@@ -71,6 +73,7 @@ class TrainingConfig:
     zero_stage: int
     use_gpu: bool
     dropout: ConditionDropout
+    table_std: float | None
     checkpoint_every: int
     max_failures: int
 

@@ -48,6 +48,13 @@ def training_examples(
     ]
 
 
+def beginning(example: TrainingExample, max_frames: int) -> TrainingExample:
+    """A song's first frames under all of its conditions; one that is cut has no end."""
+    if example.codes.shape[1] <= max_frames:
+        return example
+    return replace(example, codes=np.ascontiguousarray(example.codes[:, :max_frames]), ended=False)
+
+
 def _described(song: TokenizedSong, seed: int) -> Description:
     shows_tier = _song_seed(song, seed) % 2 == 0
     return song.description if shows_tier else replace(song.description, tier=None)

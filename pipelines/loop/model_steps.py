@@ -19,11 +19,12 @@ from levo.training.phases import PhaseConfig, Stage
 from levo.training.results import PhaseResult
 from pipelines.corpus.records import PreparedSong
 from pipelines.corpus.snapshot import Corpus, open_corpus
+from pipelines.flow.run_folder import remove_tree
 from pipelines.loop.config import PhasePlan
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.deepspeed_engine import ZeroOptions
-from pipelines.loop.examples import TokenizedSong, training_examples
+from pipelines.loop.examples import TokenizedSong, beginning, training_examples
 from pipelines.loop.preferences import MIXED, preference_phase
 from pipelines.loop.training import TrainingScale, run_phases
 from pipelines.rendered.world import TAG_VOCABULARY
@@ -36,12 +37,12 @@ def build_initial_model(context: LoopContext) -> StepResult:
     """The text tokenizer of the corpus's words, the untrained model, and the examples of every phase."""
     corpus = open_corpus(context.places.corpus)
     vocabulary = build_tokenizer(_words(corpus.songs), context.places.tokenizer)
-    model = new_lelm(lelm_config(context, vocabulary), context.config.seed)
+    model = new_lelm(lelm_config(context, vocabulary), context.config.seed, table_std=context.config.training.table_std)
     digest = save_model(model, context.places.tokenizer, context.places.lelm(INITIAL))
     tokenized = tokenized_songs(corpus)
     counts = {}
-    for collections in {plan.collections for plan in context.config.training.phases}:
-        counts["+".join(collections)] = len(_examples(context, tokenized, collections))
+    for plan in context.config.training.phases:
+        counts[_examples_folder(context, plan).name] = len(_examples(context, tokenized, plan))
     return {
         "digest": digest,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -117,16 +118,19 @@ def tokenized_songs(corpus: Corpus) -> list[TokenizedSong]:
     ]
 
 
-def _examples(context: LoopContext, songs: Sequence[TokenizedSong], collections: tuple[str, ...]) -> ExampleStore:
-    folder = _examples_folder(context, collections)
-    if folder.exists():
-        shutil.rmtree(folder)
+def _examples(context: LoopContext, songs: Sequence[TokenizedSong], plan: PhasePlan) -> ExampleStore:
+    folder = _examples_folder(context, plan)
+    remove_tree(folder)
     frames = context.config.prompts.audio_prompt_frames
-    return write_examples(training_examples(songs, collections, frames, context.config.seed), folder)
+    examples = training_examples(songs, plan.collections, frames, context.config.seed)
+    if plan.max_frames is not None:
+        examples = [beginning(example, plan.max_frames) for example in examples]
+    return write_examples(examples, folder)
 
 
-def _examples_folder(context: LoopContext, collections: tuple[str, ...]) -> Path:
-    return context.places.training / "examples" / "+".join(collections)
+def _examples_folder(context: LoopContext, plan: PhasePlan) -> Path:
+    length = "" if plan.max_frames is None else f"-{plan.max_frames}"
+    return context.places.training / "examples" / f"{'+'.join(plan.collections)}{length}"
 
 
 def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
@@ -134,7 +138,7 @@ def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
     return PhaseConfig(
         name=plan.name,
         stage=Stage(plan.stage),
-        data=_examples_folder(context, plan.collections),
+        data=_examples_folder(context, plan),
         num_steps=plan.steps,
         batch_rows=plan.batch_size,
         learning_rate=plan.learning_rate,
@@ -170,8 +174,7 @@ def train_phases(
 
 def publish_model(trained: Path, folder: Path) -> None:
     """Give a phase's model its name in the run; the phase's own folder stays for resuming."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    remove_tree(folder)
     shutil.copytree(trained, folder)
 
 

@@ -44,6 +44,8 @@ from reward.musicality.protocol import MusicalityReward
 from reward.phoneme_error import phoneme_error_score
 from reward.similarity.protocol import TextMusicSimilarity
 
+_LONGEST_SECOND_OPINION_S = 15.0
+
 
 @dataclass(frozen=True)
 class ScoringModels:
@@ -191,15 +193,18 @@ class _HeldOutPanel:
         self._lexicon = lexicon
 
     def scores(self, song: JudgedSong, stems: Stems) -> dict[str, Score]:
-        transcript = self._recogniser.transcribe([stems.vocal])[0]
         description = Description(song.given_tags or ())
         return {
-            POCKETSPHINX_ERROR_RATE.name: phoneme_error_score(
-                asked_phonemes(song, self._lexicon), transcript.phoneme_names
-            ),
+            POCKETSPHINX_ERROR_RATE.name: self._phoneme_error(song, stems),
             TAG_AGREEMENT.name: self._tags.judge([stems], [description])[0].score,
             MUSICAL_DEFECTS.name: self._defects.judge([stems])[0].score,
         }
+
+    def _phoneme_error(self, song: JudgedSong, stems: Stems) -> Score:
+        if song.duration_s > _LONGEST_SECOND_OPINION_S:
+            return missing_score(f"the second opinion hears songs up to {_LONGEST_SECOND_OPINION_S:g} s")
+        heard = self._recogniser.transcribe([stems.vocal])[0].phoneme_names
+        return phoneme_error_score(asked_phonemes(song, self._lexicon), heard)
 
 
 def _scored(song: JudgedSong, scores: dict[str, Score]) -> ScoredRow:
