@@ -40,6 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("merge", "jobs.merge", "interpolate the aligned models"),
     Command("evaluate", "jobs.evaluate", "the ablation table over the report prompts"),
     Command("report", "jobs.report.command", "write report.html again from a finished run"),
+    Command("bench", "jobs.bench", "measured comparisons: alignment against its rivals"),
     Command("doctor", "jobs.doctor", "what works on this machine, and what the rest lacks"),
 )
 

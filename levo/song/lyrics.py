@@ -1,6 +1,7 @@
 """Lyrics in the released format, `[verse] line. line ; [chorus] line`, parsed with errors that name line and column."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from levo.song.structure import SUNG_TAGS, StructureTag
@@ -54,7 +55,13 @@ class Lyrics:
 
 def words_of(line: str) -> tuple[str, ...]:
     """A line's words, lower-cased; apostrophes stay, all other punctuation goes."""
-    return tuple(re.findall(r"[^\W_]+(?:'[^\W_]+)*", line.lower()))
+    spaced = "".join(sign if _is_in_word(sign) else " " for sign in unicodedata.normalize("NFC", line.lower()))
+    return tuple(word for piece in spaced.split() if (word := piece.strip("'")))
+
+
+def _is_in_word(sign: str) -> bool:
+    """Letters, digits and the marks that some scripts write on them; and the apostrophe, which words keep inside."""
+    return unicodedata.category(sign)[0] in "LNM" or sign == "'"
 
 
 def parse_lyrics(text: str) -> Lyrics:

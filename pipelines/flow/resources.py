@@ -23,7 +23,7 @@ class ResourceMonitor:
         return self._peak_bytes
 
     def cpu_seconds(self) -> float:
-        """User and system seconds of the tree since the monitor was entered."""
+        """User and system seconds of the tree so far; only differences mean anything."""
         self._sample()
         return sum(self._cpu_by_process.values())
 

@@ -18,7 +18,7 @@ from levo.training.workers import Workers
 _TAG = "state"
 
 
-class MissingCompilerError(RuntimeError):
+class MissingCompilerError(OSError):
     """DeepSpeed cannot compile what it needs on this machine."""
 
 

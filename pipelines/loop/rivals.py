@@ -4,8 +4,9 @@ Compute is counted in songs that pass forward and backward through the trained p
 on 2 n songs; its reference pass is computed once and stored, and is not charged to it.
 """
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from levo.alignment.pairs import PairStore
 from levo.model.store import model_digest
@@ -14,7 +15,7 @@ from levo.training.examples import TrainingExample, write_examples
 from levo.training.phases import PhaseConfig, Stage, steps_for_epochs
 from pipelines.corpus.records import PreparedSong
 from pipelines.corpus.snapshot import Corpus, open_corpus
-from pipelines.flow.run_folder import remove_tree
+from pipelines.flow.run_folder import remove_tree, write_json
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.examples import training_examples
@@ -33,6 +34,7 @@ from pipelines.loop.records import CandidateRow, ScoredRow
 from pipelines.loop.scoring_steps import score_songs
 
 GATED, FINE_TUNED = "gated", "fine_tuned"
+_EVERYTHING = ("studio", "wild")
 RIVALS = (GATED, FINE_TUNED)
 
 
@@ -64,14 +66,13 @@ def score_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
     corpus = open_corpus(context.places.corpus)
     rows = score_songs(context, [_as_candidate(song, corpus) for song in corpus.songs], False, progress)
     admitted = sorted(row.candidate_id for row in rows if QualityGate().admits(row))
-    return {"num_songs": len(rows), "num_admitted": len(admitted), "admitted": admitted}
+    write_json(_admitted_file(context), admitted)
+    return {"num_songs": len(rows), "num_admitted": len(admitted)}
 
 
-def train_rivals(
-    context: LoopContext, admitted: Sequence[str], progress: StepProgress, on_log: CurveCallback
-) -> StepResult:
+def train_rivals(context: LoopContext, progress: StepProgress, on_log: CurveCallback) -> StepResult:
     """Train both rivals in one fit: the gated base from nothing, the fine-tuned one from the base."""
-    gated = _gated_phases(context, frozenset(admitted))
+    gated = _gated_phases(context, frozenset(json.loads(_admitted_file(context).read_text())))
     fine_tuned = _fine_tuning_phase(context)
     results = train_phases(context, [*gated, fine_tuned], "rivals", progress, on_log)
     publish_model(results[len(gated) - 1].model_folder, context.places.lelm(GATED))
@@ -88,19 +89,32 @@ def alignment_songs(context: LoopContext) -> int:
 
 
 def _gated_phases(context: LoopContext, admitted: frozenset[str]) -> list[PhaseConfig]:
-    """The base's own phases on admitted songs alone, the last of them longer by what one alignment run costs."""
+    """The base's phases, those on the whole corpus on its admitted songs alone, both towers longer by an alignment run.
+
+    An alignment run trains both towers at once; here each is trained in its own stage on as many songs.
+    """
     frames = context.config.prompts.audio_prompt_frames
     songs = [song for song in tokenized_songs(open_corpus(context.places.corpus)) if song.song_id in admitted]
     folder = context.places.training / "examples" / GATED
     remove_tree(folder)
-    write_examples(training_examples(songs, ("studio", "wild"), frames, context.config.seed), folder)
-    phases = [
-        replace(phase, name=f"{GATED}-{phase.name}", data=phase.data if place == 0 else folder)
-        for place, phase in enumerate(base_phases(context))
-    ]
-    extra = steps_for_epochs(alignment_songs(context), phases[1].batch_rows, 1)
-    phases[1] = replace(phases[1], num_steps=phases[1].num_steps + extra)
+    write_examples(training_examples(songs, _EVERYTHING, frames, context.config.seed), folder)
+    phases = []
+    for plan, phase in zip(context.config.training.phases, base_phases(context), strict=True):
+        is_gated = plan.collections == _EVERYTHING
+        extra = steps_for_epochs(alignment_songs(context), phase.batch_rows, 1) if is_gated else 0
+        phases.append(
+            replace(
+                phase,
+                name=f"{GATED}-{phase.name}",
+                data=folder if is_gated else phase.data,
+                num_steps=phase.num_steps + extra,
+            )
+        )
     return [replace(phases[0], init_model=context.places.lelm(INITIAL)), *phases[1:]]
+
+
+def _admitted_file(context: LoopContext) -> Path:
+    return context.places.training / "admitted.json"
 
 
 def _fine_tuning_phase(context: LoopContext) -> PhaseConfig:

@@ -1,0 +1,46 @@
+"""`levo bench NAME`: measured comparisons whose tables go into the docs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """Run a benchmark; interrupted, it goes on where it was.
+
+    `alignment` runs the loop once a seed, with two rivals at equal compute: the base on a corpus gated by its own label
+    quality, and fine-tuning on the best of the same candidates.
+    """
+
+    name: Annotated[Literal["alignment"], tyro.conf.Positional]
+    """Which benchmark."""
+    seeds: str = "0,1,2"
+    """Seeds, with commas between them; each changes corpus, initialisation, order, sampling and prompts."""
+    recipe: str = "demo"
+    """The recipe of every run."""
+    out: Path = Path("out/bench")
+    """Folder of the runs and of the tables."""
+    json: bool = False
+    """Print JSON in place of the table."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the options, run, and print what was measured."""
+    options = tyro.cli(BenchOptions, args=list(arguments), prog="levo bench")
+    seeds = _seeds(options.seeds)
+
+    from jobs.bench_alignment import bench_alignment
+
+    print(bench_alignment(seeds, options.recipe, options.out, as_json=options.json))
+    return 0
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--seeds is {text!r}; expected whole numbers such as 0,1,2") from None

@@ -1,0 +1,135 @@
+"""The alignment benchmark: per seed every model and two rivals, each against the base, on the report prompts."""
+
+import datetime
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from jobs.loop_program import loop_steps
+from jobs.loop_run import LoopRun, LoopStep, StepResult, StepTools, open_loop
+from jobs.progress import RunProgress
+from levo.song.prompt import PromptSet
+from pipelines.flow.resources import ResourceMonitor
+from pipelines.flow.run_folder import write_json
+from pipelines.loop.context import LoopContext
+from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate
+from pipelines.loop.evaluation_steps import ABSENT_METRICS, REPORTED
+from pipelines.loop.metrics import METRICS
+from pipelines.loop.model_steps import BASE
+from pipelines.loop.rivals import RIVALS, score_corpus, train_rivals
+from pipelines.loop.sampling_steps import sample_sets
+from pipelines.loop.scoring_steps import required_scores, score_sets
+from pipelines.loop.song_sets import SongSet, prompts_of
+
+_ROWS = (*REPORTED, *RIVALS)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchCell:
+    """One model on one metric in one seed: its mean, and its difference from the base with the interval."""
+
+    value: float
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+def bench_alignment(seeds: tuple[int, ...], recipe: str, out: Path, *, as_json: bool) -> str:
+    """Run every seed and return the table (Markdown) or the record (JSON); both are written to `out`."""
+    tables = {seed: _run_seed(recipe, seed, out / f"seed-{seed}") for seed in seeds}
+    record = {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+        "recipe": recipe,
+        "seeds": {
+            str(seed): {model: {name: asdict(cell) for name, cell in row.items()} for model, row in table.items()}
+            for seed, table in tables.items()
+        },
+    }
+    write_json(out / "alignment.json", record)
+    text = markdown_table(tables)
+    (out / "alignment.md").write_text(text + "\n")
+    return json.dumps(record, indent=1) if as_json else text
+
+
+def markdown_table(tables: dict[int, dict[str, dict[str, BenchCell]]]) -> str:
+    """Rows are models, columns are metrics; a cell holds each seed's difference from the base (the base its values)."""
+    names = [metric.name for metric in METRICS if metric.name not in ABSENT_METRICS]
+    lines = [f"| model | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for model in _ROWS:
+        cells = ["<br>".join(_cell_text(table[model][name]) for table in tables.values()) for name in names]
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell_text(cell: BenchCell) -> str:
+    if cell.difference is None or cell.low is None or cell.high is None:
+        return f"{cell.value:.3f}"
+    text = f"{cell.difference:+.3f} [{cell.low:+.3f}, {cell.high:+.3f}]"
+    return f"**{text}**" if cell.low > 0 or cell.high < 0 else text
+
+
+def _run_seed(recipe: str, seed: int, out: Path) -> dict[str, dict[str, BenchCell]]:
+    opened = open_loop(recipe, seed, out, "none")
+    steps = (*loop_steps(None), *_rival_steps())
+    run = LoopRun(opened.context, opened.folder, opened.tracker, RunProgress(len(steps), Console(stderr=True)))
+    with ResourceMonitor() as monitor:
+        run.run(steps, monitor)
+    opened.tracker.close()
+    table = _evaluation(opened.context)
+    return {
+        model: {name: _bench_cell(cell) for name, cell in table.cells[model].items() if cell.value is not None}
+        for model in _ROWS
+    }
+
+
+def _bench_cell(cell: EvaluationCell) -> BenchCell:
+    if cell.value is None:
+        raise ValueError(f"a metric without a value: {cell.missing}")
+    difference = cell.difference
+    if difference is None:
+        return BenchCell(cell.value.mean, None, None, None)
+    return BenchCell(cell.value.mean, difference.mean, difference.low, difference.high)
+
+
+def _rival_steps() -> tuple[LoopStep, ...]:
+    return (
+        LoopStep("gate", "gate the corpus", lambda tools: score_corpus(tools.context, tools.progress), True),
+        LoopStep("rivals", "train the rivals", _train_rivals, True),
+        LoopStep("rival-sample", "sample the rivals", _sample_rivals, True),
+        LoopStep("rival-score", "score the rivals", _score_rivals, True),
+    )
+
+
+def _train_rivals(tools: StepTools) -> StepResult:
+    return train_rivals(tools.context, tools.progress, tools.log_curve)
+
+
+def _sample_rivals(tools: StepTools) -> StepResult:
+    return sample_sets(tools.context, _rival_sets(), tools.progress)
+
+
+def _score_rivals(tools: StepTools) -> StepResult:
+    return score_sets(tools.context, _rival_sets(), tools.progress)
+
+
+def _rival_sets() -> list[SongSet]:
+    return [SongSet(name, PromptSet.REPORT) for name in RIVALS]
+
+
+def _evaluation(context: LoopContext) -> EvaluationTable:
+    """The table over the short report prompts, rivals included."""
+    short = {row.prompt_id for row in prompts_of(context, SongSet(BASE, PromptSet.REPORT)) if not row.is_long}
+    scores = {model: required_scores(context, SongSet(model, PromptSet.REPORT)) for model in _ROWS}
+    return evaluate(
+        {model: [row.candidate for row in rows if row.prompt_id in short] for model, rows in scores.items()},
+        METRICS,
+        base=BASE,
+        absent=ABSENT_METRICS,
+        seed=context.config.seed,
+        num_resamples=context.config.bootstrap_resamples,
+    )

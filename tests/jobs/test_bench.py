@@ -1,0 +1,35 @@
+"""The alignment benchmark's table, and its options."""
+
+import pytest
+
+from jobs import bench
+from jobs.bench_alignment import BenchCell, markdown_table
+from pipelines.loop.evaluation_steps import ABSENT_METRICS, REPORTED
+from pipelines.loop.metrics import METRICS
+from pipelines.loop.rivals import RIVALS
+
+
+def table(lyric: BenchCell) -> dict[str, dict[str, BenchCell]]:
+    names = [metric.name for metric in METRICS if metric.name not in ABSENT_METRICS]
+    rows = {model: dict.fromkeys(names, BenchCell(0.5, 0.0, -0.1, 0.1)) for model in (*REPORTED, *RIVALS)}
+    rows["base"] = dict.fromkeys(names, BenchCell(0.25, None, None, None))
+    rows["lyric"] = dict.fromkeys(names, lyric)
+    return rows
+
+
+def test_a_difference_is_bold_only_where_its_interval_excludes_zero() -> None:
+    seeds = {0: table(BenchCell(0.2, -0.05, -0.08, -0.02)), 1: table(BenchCell(0.2, -0.05, -0.12, 0.02))}
+    line = next(line for line in markdown_table(seeds).splitlines() if line.startswith("| lyric"))
+    assert line.split("|")[2].strip() == "**-0.050 [-0.080, -0.020]**<br>-0.050 [-0.120, +0.020]"
+
+
+def test_the_base_shows_its_values() -> None:
+    line = next(
+        line for line in markdown_table({0: table(BenchCell(0, 0, 0, 0))}).splitlines() if line.startswith("| base")
+    )
+    assert line.split("|")[2].strip() == "0.250"
+
+
+def test_seeds_that_are_no_numbers_are_named() -> None:
+    with pytest.raises(ValueError, match="0,one"):
+        bench.main(["alignment", "--seeds", "0,one"])
