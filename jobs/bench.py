@@ -13,10 +13,10 @@ class BenchOptions:
     """Run a benchmark; interrupted, it goes on where it was.
 
     `alignment` runs the loop once a seed, with two rivals at equal compute: the base on a corpus gated by its own label
-    quality, and fine-tuning on the best of the same candidates.
+    quality, and fine-tuning on the best of the same candidates. `raters` tries the pairing rule on people's ratings.
     """
 
-    name: Annotated[Literal["alignment"], tyro.conf.Positional]
+    name: Annotated[Literal["alignment", "raters"], tyro.conf.Positional]
     """Which benchmark."""
     seeds: str = "0,1,2"
     """Seeds, with commas between them; each changes corpus, initialisation, order, sampling and prompts."""
@@ -24,6 +24,8 @@ class BenchOptions:
     """The recipe of every run."""
     out: Path = Path("out/bench")
     """Folder of the runs and of the tables."""
+    ratings: Path | None = None
+    """For `raters`: JSON lines, each with a list of ratings by axis."""
     json: bool = False
     """Print JSON in place of the table."""
 
@@ -31,6 +33,13 @@ class BenchOptions:
 def main(arguments: Sequence[str]) -> int:
     """Read the options, run, and print what was measured."""
     options = tyro.cli(BenchOptions, args=list(arguments), prog="levo bench")
+    if options.name == "raters":
+        from jobs.bench_raters import bench_raters
+
+        if options.ratings is None:
+            raise ValueError("--ratings is missing; expected a file of JSON lines with a list of ratings by axis")
+        print(bench_raters(options.ratings, as_json=options.json))
+        return 0
     seeds = _seeds(options.seeds)
 
     from jobs.bench_alignment import bench_alignment
