@@ -10,7 +10,7 @@ from jobs.loop_report import make_report
 from jobs.loop_run import LoopRun, open_loop
 from jobs.progress import RunProgress
 from jobs.summary import Summary, write_summary
-from jobs.summary_table import summary_tables
+from jobs.summary_table import LEAST_WIDTH, summary_tables
 from jobs.tracking.mlflow_tracker import store_uri
 from pipelines.flow.resources import ResourceMonitor
 
@@ -20,7 +20,7 @@ _SUMMARY, _REPORT = "summary.json", "report.html"
 def run_demo(options: DemoOptions) -> Summary:
     """Do every step that is not done, then evaluate and report."""
     opened = open_loop(options.recipe, options.seed, options.out, options.tracking_uri)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(LEAST_WIDTH, Console().width))
     steps = loop_steps(options.recordings)
     parent = opened.tracker.run(opened.folder.key, f"{options.recipe}-seed{options.seed}")
     parent.log_parameters({"recipe": options.recipe, "seed": options.seed})

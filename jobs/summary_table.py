@@ -1,4 +1,4 @@
-"""The end of a run on the terminal: the ablation table and what each step cost."""
+"""The end of a run on the terminal: the ablation tables and what each step cost."""
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -6,24 +6,52 @@ from rich.text import Text
 
 from jobs.summary import Measurement, MetricFacts, StepCost, Summary
 
+LEAST_WIDTH = 120
+"""Columns that the tables need."""
+
 
 def summary_tables(summary: Summary) -> Group:
-    """Both tables; print them with a rich console."""
-    parts: list[RenderableType] = [ablation_table(summary), cost_table(summary)]
+    """All tables; print them with a rich console of at least `LEAST_WIDTH` columns."""
+    parts: list[RenderableType] = [*ablation_tables(summary), *_absent_lines(summary), cost_table(summary)]
     return Group(*parts)
 
 
-def ablation_table(summary: Summary) -> Table:
-    """One row a model, one column a metric; below each value its difference from the base."""
-    title = f"{summary.recipe}, seed {summary.seed}: differences from base with 95 % intervals"
-    table = Table(title=title, show_lines=True)
-    table.add_column("model", style="bold")
-    for name, facts in summary.metrics.items():
-        table.add_column(_heading(name, facts), justify="right")
+def ablation_tables(summary: Summary) -> list[Table]:
+    """One row a model; a table for the judges that make pairs, and one for the held-out judges."""
+    tables = []
+    for judge, title in (("training", "judges that make pairs"), ("held_out", "held-out judges")):
+        names = [
+            name for name, facts in summary.metrics.items() if facts.judge == judge and not _absence(summary, name)
+        ]
+        if names:
+            tables.append(_ablation_table(summary, names, title))
+    return tables
+
+
+def _ablation_table(summary: Summary, names: list[str], title: str) -> Table:
+    head = f"{summary.recipe}, seed {summary.seed}, {title}: differences from base with 95 % intervals"
+    table = Table(title=head, show_lines=True)
+    table.add_column("model", style="bold", no_wrap=True)
+    for name in names:
+        table.add_column(_heading(name, summary.metrics[name]), justify="right")
     for model, measurements in summary.models.items():
-        cells = [_cell(measurements[name], facts) for name, facts in summary.metrics.items()]
-        table.add_row(model, *cells)
+        table.add_row(model, *(_cell(measurements[name], summary.metrics[name]) for name in names))
     return table
+
+
+def _absence(summary: Summary, name: str) -> str | None:
+    """Why no model has a value of this metric, or None where one has."""
+    measurements = [row[name] for row in summary.models.values()]
+    return measurements[0].missing if all(one.value is None for one in measurements) else None
+
+
+def _absent_lines(summary: Summary) -> list[Text]:
+    reasons = {name: _absence(summary, name) for name in summary.metrics}
+    return [
+        Text(f"{_heading(name, summary.metrics[name]).replace(chr(10), ' ')}  missing: {reason}", style="dim")
+        for name, reason in reasons.items()
+        if reason
+    ]
 
 
 def cost_table(summary: Summary) -> Table:
