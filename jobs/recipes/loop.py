@@ -48,9 +48,9 @@ def demo(seed: int = 0) -> LoopConfig:
             phases=(
                 PhasePlan("pretrain-2s", "pretrain", clean, 500, 8, 1.5e-3, 50, max_frames=48, min_ratio=1.0),
                 PhasePlan("pretrain-4s", "pretrain", clean, 350, 8, 1.5e-3, 5, max_frames=96, min_ratio=1.0),
-                PhasePlan("pretrain-clean", "pretrain", clean, 900, 6, 1.5e-3, 5, min_ratio=0.4),
-                PhasePlan("pretrain", "pretrain", everything, 450, 6, 8e-4, 5, min_ratio=0.1),
-                PhasePlan("extend", "extend", everything, 600, 6, 2e-3, 20, min_ratio=0.05),
+                PhasePlan("pretrain-clean", "pretrain", clean, 1300, 6, 1.5e-3, 5, min_ratio=0.3),
+                PhasePlan("pretrain", "pretrain", everything, 550, 6, 8e-4, 5, min_ratio=0.1),
+                PhasePlan("extend", "extend", everything, 700, 6, 2e-3, 20, min_ratio=0.05),
             ),
             num_workers=2,
             threads_per_worker=1,
