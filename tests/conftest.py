@@ -1,4 +1,4 @@
-"""What every test shares: one thread a process, fixed seeds, the fixtures beside the repository, and one local Ray."""
+"""What every test shares: one thread a process, fixed seeds, the fixtures beside the repository, and local Rays."""
 
 import os
 import random
@@ -56,9 +56,12 @@ def shared_folder() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
-    """One local cluster for the whole run; more logical CPUs than cores, because Ray's own actors ask for some."""
+    """A cluster for each test module: in one that Ray Data and Train had used, Ray Serve was seen to hang at its start.
+
+    It has more logical CPUs than cores, because Ray's own actors ask for some.
+    """
     import ray
 
     ray.init(

@@ -59,6 +59,7 @@ def requests_of(prefix: str, num_songs: int) -> list[SamplingRequest]:
     return [SamplingRequest(f"{prefix}-{number}", conditions, number, 40) for number in range(num_songs)]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_swap_under_load_loses_nothing_and_every_song_names_the_model_that_made_it(
     service: SamplingService, models: Models
@@ -85,6 +86,7 @@ def test_a_swap_under_load_loses_nothing_and_every_song_names_the_model_that_mad
         assert all(song.tokens.codes.tolist() == served[song.request_id] for song in pure)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_refused_request_says_why_and_the_service_goes_on(service: SamplingService) -> None:
     too_long = SamplingRequest("long", Conditions("[verse] sun."), 0, 900)
