@@ -48,12 +48,12 @@ def demo(seed: int = 0) -> LoopConfig:
             phases=(
                 PhasePlan("pretrain-2s", "pretrain", clean, 500, 8, 1.5e-3, 50, max_frames=48, min_ratio=1.0),
                 PhasePlan("pretrain-4s", "pretrain", clean, 350, 8, 1.5e-3, 5, max_frames=96, min_ratio=1.0),
-                PhasePlan("pretrain-clean", "pretrain", clean, 1300, 6, 1.5e-3, 5, min_ratio=0.3),
-                PhasePlan("pretrain", "pretrain", everything, 550, 6, 8e-4, 5, min_ratio=0.1),
-                PhasePlan("extend", "extend", everything, 700, 6, 2e-3, 20, min_ratio=0.05),
+                PhasePlan("pretrain-clean", "pretrain", clean, 900, 6, 1.5e-3, 5, min_ratio=0.4),
+                PhasePlan("pretrain", "pretrain", everything, 450, 6, 8e-4, 5, min_ratio=0.1),
+                PhasePlan("extend", "extend", everything, 600, 6, 2e-3, 20, min_ratio=0.05),
             ),
-            num_workers=2,
-            threads_per_worker=1,
+            num_workers=1,
+            threads_per_worker=2,
             zero_stage=1,
             use_gpu=False,
             dropout=ConditionDropout(all_conditions=0.05, description=0.1, audio_prompt=0.5),
@@ -61,7 +61,7 @@ def demo(seed: int = 0) -> LoopConfig:
             checkpoint_every=500,
             max_failures=2,
         ),
-        prompts=PromptsConfig(num_pair=128, num_search=48, num_report=96, num_long_report=8, audio_prompt_frames=50),
+        prompts=PromptsConfig(num_pair=128, num_search=48, num_report=96, num_long_report=12, audio_prompt_frames=50),
         sampling=SamplingConfig(
             length_classes=(
                 LengthClass(num_rows=64, max_frames=176, max_prefix=112),
@@ -117,8 +117,6 @@ def tiny(seed: int = 0) -> LoopConfig:
         training=replace(
             recipe.training,
             phases=tuple(replace(phase, steps=10, warmup_steps=2) for phase in recipe.training.phases),
-            num_workers=1,
-            threads_per_worker=2,
             checkpoint_every=10,
         ),
         prompts=replace(recipe.prompts, num_pair=8, num_search=4, num_report=6, num_long_report=2),
