@@ -36,10 +36,6 @@ class RunProgress:
         time_text = "done before" if skipped else f"{wall_s:6.1f} s"
         self.console.print(f"[{self._step:2d}/{self._num_steps}] {title:<32} {time_text:>11}  {note}", markup=False)
 
-    def skip(self) -> None:
-        """Count a step that needs no work."""
-        self._step += 1
-
     @contextmanager
     def _bar(self, head: str) -> Iterator[ProgressCallback]:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())

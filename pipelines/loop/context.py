@@ -11,12 +11,11 @@ from annotation.recogniser.pocketsphinx import PocketSphinxRecogniser
 from levo.codec.embedded import EmbeddedCodec
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.decode import AudioLimits
-from pipelines.corpus.embedded import embedded_models
+from pipelines.corpus.embedded import CODEC, embedded_models
 from pipelines.corpus.flow import CorpusModels
 from pipelines.flow.model_source import Digested, ModelSource, model_source
 from pipelines.loop.config import LoopConfig
 from pipelines.loop.fitting import (
-    CODEC,
     DEFECTS,
     SIMILARITY,
     TAG_AGREEMENT,

@@ -15,6 +15,7 @@ from levo.codec.stems import stems_of
 from levo.song.labelled import LabelledSong
 from levo.song.scores import Score
 from levo.song.waveform import Waveform
+from pipelines.corpus.embedded import CODEC, MUSICALITY, RECOGNISER, TAGGER
 from pipelines.flow.run_folder import write_json
 from pipelines.loop.config import JudgesConfig
 from pipelines.loop.metrics import PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT
@@ -36,8 +37,7 @@ from reward.similarity.vocabulary import vocabulary_of
 
 StepProgress = Callable[[int, int], None]
 
-CODEC, RECOGNISER, SIMILARITY, MUSICALITY = "codec", "recogniser", "similarity", "musicality"
-TAGGER, TAG_AGREEMENT, DEFECTS = "tagger", "tag_agreement", "defects"
+SIMILARITY, TAG_AGREEMENT, DEFECTS = "similarity", "tag_agreement", "defects"
 NOISE_FILE = "noise.json"
 
 

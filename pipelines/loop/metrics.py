@@ -1,14 +1,18 @@
 """The metrics of a generated song: what each name means, which way is better, and whether its judge may make pairs."""
 
 from levo.song.scores import Axis, Metric
+from reward.judges.defects import DEFECTS_METRIC
+from reward.judges.tag_agreement import TAG_AGREEMENT_METRIC
+from reward.musicality.protocol import MUSICALITY_METRIC
+from reward.similarity.protocol import PROMPT_METRIC, TEXT_METRIC
 
 PHONEME_ERROR_RATE = Metric("phoneme_error_rate", "lower", "errors per phoneme", "training")
-SIMILARITY_TO_TEXT = Metric("similarity_to_text", "higher", "cosine", "training")
-SIMILARITY_TO_PROMPT = Metric("similarity_to_prompt", "higher", "cosine", "training")
-MUSICALITY = Metric("musicality", "higher", "standard deviations of clean songs", "training")
+SIMILARITY_TO_TEXT = TEXT_METRIC
+SIMILARITY_TO_PROMPT = PROMPT_METRIC
+MUSICALITY = MUSICALITY_METRIC
 POCKETSPHINX_ERROR_RATE = Metric("pocketsphinx_phoneme_error_rate", "lower", "errors per phoneme", "held_out")
-TAG_AGREEMENT = Metric("tag_agreement", "higher", "share of checkable tags", "held_out")
-MUSICAL_DEFECTS = Metric("musical_defects", "lower", "defects", "held_out")
+TAG_AGREEMENT = TAG_AGREEMENT_METRIC
+MUSICAL_DEFECTS = DEFECTS_METRIC
 FRECHET_AUDIO_DISTANCE = Metric("frechet_audio_distance", "lower", "distance", "held_out")
 
 METRICS = (
