@@ -6,6 +6,7 @@ from dataclasses import replace
 from levo.model.conditions import ConditionDropout
 from levo.model.sampling.lane import LengthClass
 from levo.song.scores import Axis
+from levo.training.precision import Precision
 from pipelines.loop.config import (
     AlignmentConfig,
     CorpusConfig,
@@ -56,6 +57,7 @@ def demo(seed: int = 0) -> LoopConfig:
             threads_per_worker=2,
             zero_stage=1,
             use_gpu=False,
+            precision=Precision.NATIVE,
             dropout=ConditionDropout(all_conditions=0.05, description=0.1, audio_prompt=0.5),
             table_std=0.1,
             checkpoint_every=500,

@@ -22,13 +22,12 @@ def run_phases_in_process(
     on_log: Callable[[str, LoggedStep], None],
     *,
     device: torch.device | str = "cpu",
-    autocast: torch.dtype | None = None,
     peak_operations_per_s: float | None = None,
 ) -> list[PhaseResult]:
     """Train the phases in turn under `storage`; `on_log` gets each phase's name and its logged intervals.
 
-    Weights are float32; `autocast` names a narrower type for the forward pass. A broken-off run goes on from its last
-    checkpoint when called again, and what is finished is skipped. Checkpoints go once all phases are finished.
+    A broken-off run goes on from its last checkpoint when called again, and what is finished is skipped. Checkpoints go
+    once all phases are finished.
     """
 
     def checkpoints(phase: PhaseConfig) -> Path:
@@ -37,7 +36,7 @@ def run_phases_in_process(
     runner = PhaseRunner(
         storage=storage,
         tasks=StageTasks(),
-        make_engine=lambda model, phase: PlainEngine(model, phase.adam, autocast=autocast),
+        make_engine=PlainEngine,
         checkpoints=lambda phase: FolderCheckpoints(checkpoints(phase)),
         on_log=on_log,
         device=torch.device(device),

@@ -15,6 +15,7 @@ from levo.training.batches import Prediction, SongBatch, num_tokens_of, padded_c
 from levo.training.encoded import EncodedConditions
 from levo.training.examples import ExampleStore
 from levo.training.losses import sequence_log_probability
+from levo.training.precision import Precision, in_precision
 from levo.training.workers import Workers
 
 _PART_SONGS = 512
@@ -62,15 +63,18 @@ def fill_reference(
     conditions: EncodedConditions,
     workers: Workers,
     *,
+    precision: Precision = Precision.FLOAT32,
     batch_rows: int = 16,
 ) -> int:
-    """Compute and file what is missing of `store` under the model; the number of songs this worker computed."""
+    """Compute and file what is missing of `store` under the model; the number of songs this worker computed.
+
+    A store holds one precision: that of the training that reads it.
+    """
+    model = in_precision(initial.model, precision, initial.model.device)
     missing = reference.missing(initial.digest, store.digests)[workers.rank :: workers.world_size]
     place = {digest: index for index, digest in enumerate(store.digests)}
     for start in range(0, len(missing), _PART_SONGS):
         examples = [place[digest] for digest in missing[start : start + _PART_SONGS]]
-        records = compute_log_probabilities(
-            initial.model, initial.model.config, store, conditions, examples, batch_rows
-        )
+        records = compute_log_probabilities(model, initial.model.config, store, conditions, examples, batch_rows)
         reference.add(initial.digest, list(records))
     return len(missing)

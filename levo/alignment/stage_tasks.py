@@ -32,8 +32,9 @@ class StageTasks:
             return SupervisedTask(phase, store, _conditions(store, setting), model.config, cost)
         pairs = PairStore(phase.data)
         conditions = _conditions(pairs.songs, setting)
-        reference = ReferenceStore(setting.cache / "reference")
-        fill_reference(reference, setting.initial, pairs.songs, conditions, setting.workers)
+        precision = phase.precision.on(model.device)
+        reference = ReferenceStore(setting.cache / f"reference-{precision}")
+        fill_reference(reference, setting.initial, pairs.songs, conditions, setting.workers, precision=precision)
         setting.workers.wait()
         return PreferenceTask(phase, pairs, conditions, reference.read(setting.initial.digest), model.config, cost)
 

@@ -89,10 +89,14 @@ class ConditionDropout:
 def drop_conditions(
     tokens: ConditionTokens, dropout: ConditionDropout, config: LeLMConfig, generator: torch.Generator
 ) -> ConditionTokens:
-    """Leave conditions out, each song by its own draws (the released code drops an attribute for a whole batch)."""
+    """Leave conditions out: texts of each song by its own draw, the audio prompts of a batch together.
+
+    The released code drops every attribute for a whole batch. For audio prompts that pays: a batch without them is
+    shorter. For texts it would only make batches differ more from one another.
+    """
     draws = torch.rand((4, tokens.num_rows), generator=generator).to(tokens.lyrics_ids.device)
     drop_all = draws[0] < dropout.all_conditions
-    drop_prompt = drop_all | (draws[2] < dropout.audio_prompt)
+    drop_prompt = drop_all | (draws[2, :1] < dropout.audio_prompt)
     return ConditionTokens(
         _dropped_text(tokens.lyrics_ids, drop_all | (draws[1] < dropout.lyrics), config),
         _dropped_text(tokens.description_ids, drop_all | (draws[3] < dropout.description), config),

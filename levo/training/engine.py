@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from levo.training.phases import AdamOptions
+from levo.training.phases import AdamOptions, PhaseConfig
+from levo.training.precision import in_precision
 
 _MODEL, _OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 
@@ -80,19 +81,19 @@ def build_adamw(model: nn.Module, options: AdamOptions) -> torch.optim.AdamW:
 
 
 class PlainEngine:
-    """One process, one device: float32 weights and AdamW; forward in bfloat16 autocast where asked for."""
+    """One process, one device: float32 weights and AdamW; forward in the phase's precision."""
 
-    def __init__(self, model: nn.Module, options: AdamOptions, *, autocast: torch.dtype | None = None) -> None:
+    def __init__(self, model: nn.Module, phase: PhaseConfig) -> None:
         """Take a model whose parameters are frozen or trained as the phase wants them."""
         self._model = model
-        self._options = options
-        self._optimizer = build_adamw(model, options)
+        self._max_gradient_norm = phase.adam.max_gradient_norm
+        self._optimizer = build_adamw(model, phase.adam)
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._forward = model if autocast is None else Autocast(model, autocast)
+        self._forward = in_precision(model, phase.precision, self.device)
 
     @property
     def model(self) -> nn.Module:
-        """The model, under autocast where asked for."""
+        """The model, in its precision."""
         return self._forward
 
     @property
@@ -106,7 +107,7 @@ class PlainEngine:
 
     def step(self, learning_rate: float) -> float:
         """Clip, update, clear; the gradient norm before clipping."""
-        norm = nn.utils.clip_grad_norm_(self._trained, self._options.max_gradient_norm)
+        norm = nn.utils.clip_grad_norm_(self._trained, self._max_gradient_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
@@ -138,19 +139,3 @@ class PlainEngine:
     def weights(self) -> dict[str, Tensor]:
         """The float32 weights by name, on the CPU."""
         return {name: value.detach().cpu().contiguous() for name, value in self._model.state_dict().items()}
-
-
-class Autocast(nn.Module):
-    """A model whose products run in a narrower type, while its weights and gradients stay as they are."""
-
-    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        """Wrap `model`; `dtype` is what autocast computes in."""
-        super().__init__()
-        self.wrapped = model
-        self.dtype = dtype
-
-    def forward(self, *inputs: object, **options: object) -> object:
-        """The model's own output."""
-        device = next(self.wrapped.parameters()).device
-        with torch.autocast(device.type, dtype=self.dtype):
-            return self.wrapped(*inputs, **options)

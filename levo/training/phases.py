@@ -7,6 +7,7 @@ from typing import Any
 
 from levo.model.conditions import ConditionDropout
 from levo.song.tokens import Stream
+from levo.training.precision import Precision
 
 
 class TrainedPart(StrEnum):
@@ -89,6 +90,7 @@ class PhaseConfig:
     adam: AdamOptions = AdamOptions()
     dropout: ConditionDropout = RELEASED_DROPOUT
     preference: PreferenceOptions = PreferenceOptions()
+    precision: Precision = Precision.FLOAT32
     init_model: Path | None = None
     checkpoint_every: int = 200
     log_every: int = 10
@@ -131,6 +133,7 @@ class PhaseConfig:
             "adam": AdamOptions(**adam),
             "dropout": ConditionDropout(**fields["dropout"]),
             "preference": PreferenceOptions(**fields["preference"]),
+            "precision": Precision(fields["precision"]),
         }
         return cls(**fields)
 

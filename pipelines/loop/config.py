@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from levo.model.conditions import ConditionDropout
 from levo.model.sampling.lane import LengthClass
 from levo.song.scores import Axis
+from levo.training.precision import Precision
 from pipelines.rendered.world import WorldConfig
 
 
@@ -72,6 +73,7 @@ class TrainingConfig:
     threads_per_worker: int
     zero_stage: int
     use_gpu: bool
+    precision: Precision
     dropout: ConditionDropout
     table_std: float | None
     checkpoint_every: int

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from levo.training.engine import Autocast, build_adamw
+from levo.training.engine import build_adamw
 from levo.training.phases import PhaseConfig
+from levo.training.precision import in_precision
 from levo.training.workers import Workers
 
 _TAG = "state"
@@ -27,11 +28,10 @@ class ZeroOptions:
     """How DeepSpeed spreads a model over its workers.
 
     Weights, optimiser state and frozen parameters stay float32 at every stage, so that small steps count and what is
-    frozen keeps its bits; `autocast` runs the forward pass in bfloat16.
+    frozen keeps its bits; a phase's precision is that of the forward pass.
     """
 
     stage: int = 1
-    autocast: bool = False
 
     def __post_init__(self) -> None:
         if self.stage not in (0, 1, 2, 3):
@@ -61,11 +61,11 @@ class DeepSpeedEngine:
             config=deepspeed_config(phase, options, workers.world_size),
             dist_init_required=False,
         )
-        self._model = Autocast(self._engine, torch.bfloat16) if options.autocast else self._engine
+        self._model = in_precision(self._engine, phase.precision, self.device)
 
     @property
     def model(self) -> nn.Module:
-        """DeepSpeed's module, under autocast where asked for."""
+        """DeepSpeed's module, in its precision."""
         return self._model
 
     @property

@@ -70,12 +70,12 @@ def align_models(context: LoopContext, progress: StepProgress, on_log: CurveCall
     stores = {axis: PairStore(pairs_folder(context, axis.value)) for axis in Axis}
     union = pairs_folder(context, MIXED)
     mixed = PairStore(union) if union.exists() else write_union(stores.values(), union)
-    seed = context.config.seed
+    seed, precision = context.config.seed, context.config.training.precision
     phases = [
-        preference_phase(axis.value, stores[axis], base, alignment, alignment.learning_rate[axis], seed)
+        preference_phase(axis.value, stores[axis], base, alignment, alignment.learning_rate[axis], seed, precision)
         for axis in Axis
     ]
-    phases.append(preference_phase(MIXED, mixed, base, alignment, alignment.mixed_learning_rate, seed))
+    phases.append(preference_phase(MIXED, mixed, base, alignment, alignment.mixed_learning_rate, seed, precision))
     results = train_phases(context, phases, "alignment", progress, on_log)
     for result in results:
         publish_model(result.model_folder, context.places.lelm(result.name))
@@ -146,6 +146,7 @@ def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
         warmup_steps=plan.warmup_steps,
         min_learning_rate_ratio=plan.min_ratio,
         dropout=training.dropout,
+        precision=training.precision,
         checkpoint_every=training.checkpoint_every,
     )
 
@@ -166,7 +167,7 @@ def train_phases(
         num_workers=training.num_workers,
         cpus_per_worker=training.threads_per_worker,
         use_gpu=training.use_gpu,
-        zero=ZeroOptions(training.zero_stage, autocast=training.use_gpu),
+        zero=ZeroOptions(training.zero_stage),
         max_failures=training.max_failures,
     )
     return run_phases(phases, context.places.training / name, log, scale)

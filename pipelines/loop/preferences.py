@@ -8,6 +8,7 @@ from levo.song.candidate import PreferencePair
 from levo.song.schema import table_of
 from levo.song.scores import Axis
 from levo.training.phases import NO_DROPOUT, PhaseConfig, PreferenceOptions, Stage, steps_for_epochs
+from levo.training.precision import Precision
 from pipelines.flow.snapshot import SnapshotStore
 from pipelines.loop.config import AlignmentConfig
 from pipelines.loop.metrics import PAIR_METRIC
@@ -47,7 +48,13 @@ def write_preferences(
 
 
 def preference_phase(
-    name: str, store: PairStore, base: Path, config: AlignmentConfig, learning_rate: float, seed: int
+    name: str,
+    store: PairStore,
+    base: Path,
+    config: AlignmentConfig,
+    learning_rate: float,
+    seed: int,
+    precision: Precision,
 ) -> PhaseConfig:
     """One DPO run over a store, `epochs` times through it."""
     num_steps = steps_for_epochs(len(store), config.batch_size, config.epochs)
@@ -61,6 +68,7 @@ def preference_phase(
         seed=seed,
         warmup_steps=max(1, num_steps // 10),
         dropout=NO_DROPOUT,
+        precision=precision,
         preference=PreferenceOptions(beta=config.beta),
         init_model=base,
         checkpoint_every=max(10, num_steps // 2 // 10 * 10),

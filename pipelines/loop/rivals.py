@@ -140,6 +140,7 @@ def _fine_tuning_phase(context: LoopContext) -> PhaseConfig:
         warmup_steps=max(1, num_steps // 10),
         init_model=context.places.lelm(BASE),
         dropout=context.config.training.dropout,
+        precision=context.config.training.precision,
         checkpoint_every=500,
     )
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from levo.alignment.in_process import run_phases_in_process
 from levo.alignment.pairs import PairExample, PairStore, write_pairs
 from levo.training.examples import TrainingExample
 from levo.training.loop import LoggedStep
 from levo.training.phases import NO_DROPOUT, PhaseConfig, PreferenceOptions, Stage
+from levo.training.precision import Precision
 
 MakeSong = Callable[[int], TrainingExample]
 
@@ -87,13 +87,15 @@ def test_micro_batches_of_pairs_give_the_curve_of_the_whole_batch(tmp_path: Path
 
 def test_a_second_preference_reuses_the_reference(tmp_path: Path, dpo: PhaseConfig) -> None:
     _curve(replace(dpo, num_steps=1), tmp_path)
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "reference").rglob("*.arrow")}
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "reference-float32").rglob("*.arrow")}
     _curve(replace(dpo, num_steps=1, name="again", seed=1), tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "reference").rglob("*.arrow")} == files
+    assert {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "reference-float32").rglob("*.arrow")
+    } == files
     assert len(files) == 1
 
 
 def test_small_steps_move_float32_weights(tmp_path: Path, dpo: PhaseConfig) -> None:
-    gentle = replace(dpo, num_steps=1, learning_rate=3e-5)
-    (result,) = run_phases_in_process([gentle], tmp_path, lambda *_: None, autocast=torch.bfloat16)
+    gentle = replace(dpo, num_steps=1, learning_rate=3e-5, precision=Precision.BFLOAT16)
+    (result,) = run_phases_in_process([gentle], tmp_path, lambda *_: None)
     assert result.num_steps == 1

@@ -50,7 +50,7 @@ def _runner(storage: Path, *, die_after: int | None = None, make_engine: Any = N
     return PhaseRunner(
         storage=storage,
         tasks=StageTasks(),
-        make_engine=make_engine or (lambda model, phase: PlainEngine(model, phase.adam)),
+        make_engine=make_engine or (lambda model, phase: PlainEngine(model, phase)),
         checkpoints=lambda phase: FolderCheckpoints(storage / phase.name / "checkpoints"),
         on_log=on_log,
         device=torch.device("cpu"),
@@ -84,7 +84,7 @@ def test_an_engine_that_moves_a_frozen_weight_is_caught(tmp_path: Path, pretrain
             return super().step(learning_rate)
 
     def careless(model: nn.Module, phase: PhaseConfig) -> Careless:
-        return Careless(model, phase.adam)
+        return Careless(model, phase)
 
     with pytest.raises(FrozenParameterMovedError, match=r"linears\.0\.weight"):
         _runner(tmp_path, make_engine=careless).run_all([pretrain])
@@ -154,4 +154,4 @@ def test_a_gradient_that_is_no_number_stops_the_phase_at_its_step(tmp_path: Path
             return super().step(learning_rate)
 
     with pytest.raises(NonFiniteGradientError, match="phase pretrain, step 3: the gradient's norm is nan"):
-        _runner(tmp_path, make_engine=lambda model, phase: Poisoned(model, phase.adam)).run_all([pretrain])
+        _runner(tmp_path, make_engine=lambda model, phase: Poisoned(model, phase)).run_all([pretrain])
