@@ -24,12 +24,12 @@ from pipelines.rendered.world import WorldConfig
 
 def demo(seed: int = 0) -> LoopConfig:
     """The whole loop on two cores: a corpus of 1,600 songs and a song model of two million parameters."""
-    clean, everything = ("studio",), ("studio", "wild")
+    clean, noisy, everything = ("studio",), ("wild",), ("studio", "wild")
     return LoopConfig(
         recipe="demo",
         seed=seed,
         world=WorldConfig(),
-        corpus=CorpusConfig(num_studio=1024, num_wild=512, num_long=32, num_separation_sample=64),
+        corpus=CorpusConfig(num_studio=1088, num_wild=576, num_long=32, num_separation_sample=64),
         judges=JudgesConfig(
             num_codec_songs=192,
             semantic_steps=700,
@@ -47,11 +47,11 @@ def demo(seed: int = 0) -> LoopConfig:
         ),
         training=TrainingConfig(
             phases=(
-                PhasePlan("pretrain-2s", "pretrain", clean, 500, 8, 1.5e-3, 50, max_frames=48, min_ratio=1.0),
-                PhasePlan("pretrain-4s", "pretrain", clean, 350, 8, 1.5e-3, 5, max_frames=96, min_ratio=1.0),
-                PhasePlan("pretrain-clean", "pretrain", clean, 900, 6, 1.5e-3, 5, min_ratio=0.4),
-                PhasePlan("pretrain", "pretrain", everything, 450, 6, 8e-4, 5, min_ratio=0.1),
-                PhasePlan("extend", "extend", everything, 600, 6, 2e-3, 20, min_ratio=0.05),
+                PhasePlan("pretrain-2s", "pretrain", clean, 500, 8, 1.5e-3, 50, 48, 1.0, audio_prompt_dropout=1.0),
+                PhasePlan("pretrain-4s", "pretrain", clean, 350, 8, 1.5e-3, 5, 96, 1.0, audio_prompt_dropout=1.0),
+                PhasePlan("pretrain-clean", "pretrain", clean, 1100, 6, 1.5e-3, 5, None, 0.3, audio_prompt_dropout=1.0),
+                PhasePlan("pretrain", "pretrain", noisy, 500, 6, 8e-4, 5, None, 0.1),
+                PhasePlan("extend", "extend", everything, 600, 6, 2e-3, 20, None, 0.05),
             ),
             num_workers=1,
             threads_per_worker=2,

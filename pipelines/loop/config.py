@@ -61,7 +61,8 @@ class PhasePlan:
     max_frames: int | None = None
     """Songs are cut to this length: growing from phase to phase, it lets a model find its lyrics sooner."""
     min_ratio: float = 0.1
-    weight_decay: float = 0.01
+    audio_prompt_dropout: float | None = None
+    """How often batches go without audio prompts, where it is not the training's own share."""
 
 
 @dataclass(frozen=True, slots=True)

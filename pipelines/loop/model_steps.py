@@ -135,6 +135,9 @@ def _examples_folder(context: LoopContext, plan: PhasePlan) -> Path:
 
 def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
     training = context.config.training
+    dropout = training.dropout
+    if plan.audio_prompt_dropout is not None:
+        dropout = replace(dropout, audio_prompt=plan.audio_prompt_dropout)
     return PhaseConfig(
         name=plan.name,
         stage=Stage(plan.stage),
@@ -145,7 +148,7 @@ def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
         seed=context.config.seed,
         warmup_steps=plan.warmup_steps,
         min_learning_rate_ratio=plan.min_ratio,
-        dropout=training.dropout,
+        dropout=dropout,
         precision=training.precision,
         checkpoint_every=training.checkpoint_every,
     )

@@ -153,10 +153,11 @@ def plan_song(
     draw_form, max_frames = (draw_long_form, config.max_long_frames) if long else (draw_short_form, config.max_frames)
     form = draw_form(rng, style.beats_per_bar, max_frames // style.tempo.frames_per_beat)
     themes = _draw_themes(rng, form, style)
+    deck = _Deck(rng, config.words)
     sections: list[PlannedSection] = []
     for shape in form:
         sung_before = next((section for section in sections if section.tag is StructureTag.CHORUS is shape.tag), None)
-        sections.append(sung_before or _plan_section(rng, shape, themes[shape.tag], config))
+        sections.append(sung_before or _plan_section(shape, themes[shape.tag], deck))
     return SongPlan(song_id, seed, style, tuple(sections))
 
 
@@ -184,14 +185,28 @@ def _draw_theme(rng: np.random.Generator, shape: SectionShape, style: SongStyle)
     )
 
 
-def _plan_section(
-    rng: np.random.Generator, shape: SectionShape, theme: tuple[PlannedBar, ...], config: WorldConfig
-) -> PlannedSection:
+class _Deck:
+    """Words dealt in random order, none again before all others: what a song's lines are made of."""
+
+    def __init__(self, rng: np.random.Generator, words: tuple[str, ...]) -> None:
+        self._rng, self._words = rng, words
+        self._left: list[str] = []
+
+    def deal(self, num_words: int) -> tuple[str, ...]:
+        """The next words."""
+        dealt: list[str] = []
+        for _ in range(num_words):
+            if not self._left:
+                self._left = [self._words[place] for place in self._rng.permutation(len(self._words))]
+            dealt.append(self._left.pop())
+        return tuple(dealt)
+
+
+def _plan_section(shape: SectionShape, theme: tuple[PlannedBar, ...], deck: _Deck) -> PlannedSection:
     bars = theme[: len(shape.bars)]
     if not shape.tag.is_sung:
         return PlannedSection(shape.tag, bars)
-    words = [tuple(_one_of(rng, config.words) for _ in bar.melody) for bar in bars]
-    return PlannedSection(shape.tag, tuple(replace(bar, words=line) for bar, line in zip(bars, words, strict=True)))
+    return PlannedSection(shape.tag, tuple(replace(bar, words=deck.deal(bar.num_beats)) for bar in bars))
 
 
 def _one_of(rng: np.random.Generator, options: tuple[_Option, ...]) -> _Option:
