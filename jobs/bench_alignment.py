@@ -12,9 +12,9 @@ from rich.console import Console
 from jobs.loop_program import loop_steps
 from jobs.loop_run import LoopRun, LoopStep, StepResult, StepTools, open_loop
 from jobs.progress import RunProgress
+from levo.song.files import write_json
 from levo.song.prompt import PromptSet
 from pipelines.flow.resources import ResourceMonitor
-from pipelines.flow.run_folder import write_json
 from pipelines.loop.context import LoopContext
 from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate
 from pipelines.loop.evaluation_steps import ABSENT_METRICS, REPORTED

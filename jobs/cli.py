@@ -39,6 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("align", "jobs.align", "DPO: one model a preference, and one on all pairs"),
     Command("merge", "jobs.merge", "interpolate the aligned models"),
     Command("evaluate", "jobs.evaluate", "the ablation table over the report prompts"),
+    Command("serve", "jobs.serve", "a run's song model over HTTP; --swap NAME changes the model"),
     Command("report", "jobs.report.command", "write report.html again from a finished run"),
     Command("bench", "jobs.bench", "measured comparisons: alignment against its rivals"),
     Command("doctor", "jobs.doctor", "what works on this machine, and what the rest lacks"),

@@ -8,6 +8,7 @@ from jobs.demo import DemoOptions
 from jobs.loop_program import loop_steps
 from jobs.loop_report import make_report
 from jobs.loop_run import LoopRun, open_loop
+from jobs.loop_tracking import log_summary
 from jobs.progress import RunProgress
 from jobs.summary import Summary, write_summary
 from jobs.summary_table import LEAST_WIDTH, summary_tables
@@ -22,16 +23,14 @@ def run_demo(options: DemoOptions) -> Summary:
     opened = open_loop(options.recipe, options.seed, options.out, options.tracking_uri)
     console = Console(highlight=False, width=max(LEAST_WIDTH, Console().width))
     steps = loop_steps(options.recordings)
-    parent = opened.tracker.run(opened.folder.key, f"{options.recipe}-seed{options.seed}")
-    parent.log_parameters({"recipe": options.recipe, "seed": options.seed})
     run = LoopRun(opened.context, opened.folder, opened.tracker, RunProgress(len(steps), console))
-    with ResourceMonitor() as monitor:
+    with opened.tracked() as parent, ResourceMonitor() as monitor:
         run.run(steps, monitor)
         summary = make_report(opened.context, run, monitor.peak_memory_bytes, options.out / _REPORT)
-    write_summary(summary, options.out / _SUMMARY)
-    for artifact in (_SUMMARY, _REPORT):
-        parent.log_artifact(options.out / artifact)
-    parent.finish()
+        write_summary(summary, options.out / _SUMMARY)
+        log_summary(parent, summary, opened.context)
+        for artifact in (_SUMMARY, _REPORT):
+            parent.log_artifact(options.out / artifact)
     num_waiting = opened.tracker.close()
     console.print(summary_tables(summary))
     console.print(f"report   {options.out / _REPORT}", soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import tyro
 
@@ -15,6 +16,10 @@ class EvaluateOptions(LoopOptions):
     Steps before it are done first where they are not; what is done is skipped.
     """
 
+    ablation: Literal["dpo", "stages"] = "dpo"
+    """`stages` adds models without stage 2, AR decoder and dual tracks (two more trainings), and
+    `ablation-stages.json`."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Read the options, evaluate, print the table."""
@@ -24,4 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     from jobs.demo_run import run_demo
 
     run_demo(DemoOptions(options.seed, options.run, options.recipe, None, options.tracking_uri))
+    if options.ablation == "stages":
+        from jobs.ablation import run_stage_ablation
+
+        run_stage_ablation(options)
     return 0

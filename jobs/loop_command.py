@@ -34,7 +34,7 @@ def run_until(options: LoopOptions, last_step: str) -> int:
     chosen = steps[: names.index(last_step) + 1]
     opened = open_loop(options.recipe, options.seed, options.run, options.tracking_uri)
     run = LoopRun(opened.context, opened.folder, opened.tracker, RunProgress(len(chosen), Console(highlight=False)))
-    with ResourceMonitor() as monitor:
+    with opened.tracked(), ResourceMonitor() as monitor:
         run.run(chosen, monitor)
     opened.tracker.close()
     print(json.dumps(run.results[last_step], indent=1, default=str))

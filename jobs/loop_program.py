@@ -17,7 +17,7 @@ from pipelines.loop.evaluation_steps import choose_mixture, merge_trials, report
 from pipelines.loop.model_steps import align_models, build_initial_model, train_base
 from pipelines.loop.sampling_steps import render_control, sample_sets
 from pipelines.loop.scoring_steps import make_preferences, score_sets
-from pipelines.loop.song_sets import CONTROL, PAIR_SONGS, SongSet
+from pipelines.loop.song_sets import BASE_SETS, CONTROL, SongSet
 
 
 def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
@@ -66,11 +66,11 @@ def _align(tools: StepTools) -> StepResult:
 
 
 def _sample_pairs(tools: StepTools) -> StepResult:
-    return sample_sets(tools.context, [PAIR_SONGS], tools.progress)
+    return sample_sets(tools.context, BASE_SETS, tools.progress)
 
 
 def _score_pairs(tools: StepTools) -> StepResult:
-    return score_sets(tools.context, [PAIR_SONGS], tools.progress)
+    return score_sets(tools.context, BASE_SETS, tools.progress)
 
 
 def _sample_search(tools: StepTools) -> StepResult:

@@ -5,10 +5,11 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
+from jobs.audio_prompt import audio_prompt_table
 from jobs.loop_run import LoopRun
 from jobs.loop_tables import detail_tables, judge_tables, label_tables, merge_tables, preference_tables
+from jobs.measurements import facts_of, measurement_of
 from jobs.report.audio import store_clip
 from jobs.report.data import (
     Clip,
@@ -25,19 +26,18 @@ from jobs.report.data import (
     save_report_data,
 )
 from jobs.report.page import write_report
-from jobs.summary import Difference, Measurement, MetricFacts, Summary, installed_versions
+from jobs.summary import Measurement, Summary, installed_versions
 from levo.song.digest import digest_bytes
 from levo.song.lyrics import parse_lyrics
 from levo.song.prompt import PromptSet
-from levo.song.scores import Metric
 from levo.song.tokens import TokenGrid
 from levo.training.journal import read_journal
 from pipelines.corpus.audio import AudioReader
 from pipelines.corpus.snapshot import Corpus, open_corpus
 from pipelines.loop.context import LoopContext
-from pipelines.loop.evaluation import EvaluationCell, EvaluationTable
-from pipelines.loop.evaluation_steps import REPORTED, evaluate_models
-from pipelines.loop.metrics import METRICS
+from pipelines.loop.evaluation import EvaluationTable
+from pipelines.loop.evaluation_steps import AUDIO_PROMPT_ARMS, REPORTED, evaluate_models
+from pipelines.loop.metrics import METRICS, SIMILARITY_TO_PROMPT
 from pipelines.loop.model_steps import BASE
 from pipelines.loop.records import PromptRow, ScoredRow
 from pipelines.loop.scoring_steps import required_scores
@@ -55,8 +55,11 @@ def make_report(context: LoopContext, run: LoopRun, peak_memory_bytes: int, out:
         seed=context.config.seed,
         versions=installed_versions(),
         steps=run.costs(),
-        metrics={metric.name: _facts(metric) for metric in METRICS},
+        metrics={metric.name: facts_of(metric) for metric in METRICS},
         models=_measurements(evaluation.short),
+        audio_prompt={
+            arm: measurement_of(evaluation.audio_prompt.cell(arm, SIMILARITY_TO_PROMPT)) for arm in AUDIO_PROMPT_ARMS
+        },
         peak_memory_bytes=peak_memory_bytes,
     )
     folder = report_folder(context.places.folder)
@@ -66,7 +69,11 @@ def make_report(context: LoopContext, run: LoopRun, peak_memory_bytes: int, out:
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         machine=f"{platform.machine()}, {os.cpu_count()} CPU cores, Python {platform.python_version()}",
         summary=summary,
-        details=(*detail_tables(context, scores, evaluation), *merge_tables(run.results)),
+        details=(
+            *detail_tables(context, scores, evaluation),
+            audio_prompt_table(summary.audio_prompt),
+            *merge_tables(run.results),
+        ),
         curves=_curves(context),
         distributions=_distributions(scores),
         funnels=_funnels(context),
@@ -92,25 +99,8 @@ _NOTES = (
 )
 
 
-def _facts(metric: Metric) -> MetricFacts:
-    better: Literal["lower", "higher"] = "lower" if metric.better == "lower" else "higher"
-    judge: Literal["training", "held_out"] = "training" if metric.judge == "training" else "held_out"
-    return MetricFacts(better, metric.unit, judge)
-
-
 def _measurements(table: EvaluationTable) -> dict[str, dict[str, Measurement]]:
-    return {model: {name: _measurement(cell) for name, cell in table.cells[model].items()} for model in REPORTED}
-
-
-def _measurement(cell: EvaluationCell) -> Measurement:
-    if cell.value is None:
-        return Measurement(None, missing=cell.missing or "not measured")
-    difference = cell.difference
-    return Measurement(
-        cell.value.mean,
-        (cell.value.low, cell.value.high),
-        None if difference is None else Difference(difference.mean, (difference.low, difference.high)),
-    )
+    return {model: {name: measurement_of(cell) for name, cell in table.cells[model].items()} for model in REPORTED}
 
 
 def _curves(context: LoopContext) -> tuple[Curve, ...]:
@@ -176,7 +166,7 @@ def _funnel(title: str, corpus: Corpus) -> Funnel:
 def _listening(
     context: LoopContext, scores: Mapping[str, Sequence[ScoredRow]], folder: Path
 ) -> tuple[ListeningPrompt, ...]:
-    """A few report prompts by the hash of their ids, one of them long, each sung by every model."""
+    """A few report prompts by the hash of their ids, each sung by every model, one of them long."""
     prompts = sorted(
         prompts_of(context, SongSet(BASE, PromptSet.REPORT)), key=lambda row: digest_bytes(row.prompt_id.encode())
     )
@@ -197,7 +187,9 @@ def _listening_prompt(
 ) -> ListeningPrompt:
     takes = []
     for model, rows in scores.items():
-        row = next(one for one in rows if one.prompt_id == prompt.prompt_id)
+        row = next((one for one in rows if one.prompt_id == prompt.prompt_id), None)
+        if row is None:
+            continue
         clip = store_clip(reader.read(row.audio), folder, f"{prompt.prompt_id}-{model}", model)
         values = {name: score.value for name, score in row.scores.items()}
         takes.append(Take(model, clip, row.heard_phonemes, row.heard_words, values))

@@ -2,17 +2,18 @@
 
 import importlib.metadata
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobs.cluster import ray_cluster
+from jobs.loop_tracking import TrackedStep, tracked_loop
 from jobs.progress import ProgressCallback, RunProgress
 from jobs.recipes.loop import recipe_named
 from jobs.summary import StepCost
 from jobs.tracking.mlflow_tracker import open_tracker
-from jobs.tracking.protocol import RunStatus, TrackedRun, Tracker
+from jobs.tracking.protocol import TrackedRun, Tracker
 from levo.training.loop import LoggedStep
 from pipelines.flow.resources import ResourceMonitor
 from pipelines.flow.run_folder import RunFolder, StepRecord
@@ -38,12 +39,11 @@ class StepTools:
 
     context: LoopContext
     progress: ProgressCallback
-    tracked: TrackedRun
+    tracked: TrackedStep
 
     def log_curve(self, phase: str, logged: LoggedStep) -> None:
-        """A training interval's metrics, under the phase's name."""
-        numbers = logged.metrics | logged.speed
-        self.tracked.log_metrics({f"{phase}/{name}": value for name, value in numbers.items()}, logged.step)
+        """A training interval's metrics, in the phase's own run."""
+        self.tracked.log_interval(phase, logged)
 
 
 class LoopRun:
@@ -70,36 +70,23 @@ class LoopRun:
         return tuple(StepCost(one.name, one.wall_s, one.cpu_s, one.skipped) for one in self.records)
 
     def _run_step(self, step: LoopStep, monitor: ResourceMonitor, resources: ExitStack) -> StepRecord:
-        tracked = self._tracker.step(self._folder.key, step.name)
+        tracked = TrackedStep(self._tracker, self._folder.key, step.name, self._context)
         with self._progress.step(step.title) as show:
 
             def act() -> StepResult:
+                tracked.begin()
                 if step.needs_ray:
                     resources.enter_context(ray_cluster())
                 return step.act(StepTools(self._context, show, tracked))
 
             try:
                 record = self._folder.run_step(step.name, {}, act, monitor.cpu_seconds)
-            except BaseException:
-                tracked.finish(RunStatus.FAILED)
+            except BaseException as error:
+                tracked.fail(error)
                 raise
         self._progress.done(step.title, record.wall_s, short_note(record.result), skipped=record.skipped)
-        if not record.skipped:
-            tracked.log_metrics({"wall_s": record.wall_s, "cpu_s": record.cpu_s, **numbers_in(record.result)})
-            tracked.finish()
+        tracked.complete(record, {**self.results, step.name: record.result})
         return record
-
-
-def numbers_in(result: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """All numbers of a nested result, named by their path."""
-    numbers: dict[str, float] = {}
-    for name, value in result.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            numbers |= numbers_in(value, f"{path}.")
-        elif isinstance(value, int | float):
-            numbers[path] = float(value)
-    return numbers
 
 
 def short_note(result: Mapping[str, Any], longest: int = 3) -> str:
@@ -115,6 +102,10 @@ class OpenedLoop:
     context: LoopContext
     folder: RunFolder
     tracker: Tracker
+
+    def tracked(self) -> AbstractContextManager[TrackedRun]:
+        """The parent run that the steps hang under; it ends, well or badly, as the block does."""
+        return tracked_loop(self.tracker, self.folder.key, self.context)
 
 
 def open_loop(recipe: str, seed: int, out: Path, tracking_uri: str | None) -> OpenedLoop:

@@ -169,8 +169,8 @@ def _long_table(
     """Songs of 30 s: the judges' means, and how many sing their sections in order."""
     names = [PAIR_METRIC[axis].name for axis in PAIR_METRIC]
     rows = []
-    for model, songs in scores.items():
-        long_songs = [song for song in songs if song.prompt_id in long_ids]
+    for model in table.cells:
+        long_songs = [song for song in scores[model] if song.prompt_id in long_ids]
         in_order = [sections_in_order(asked[song.prompt_id], song.heard_phonemes) for song in long_songs]
         means = [table.cells[model][name].value for name in names]
         values = ["missing" if mean is None else f"{mean.mean:.3f}" for mean in means]

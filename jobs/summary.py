@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from jobs.typed_json import read_record
-from pipelines.flow.run_folder import write_json
+from levo.song.files import write_json
 
 MODEL_ROWS = ("control", "base", "lyric", "prompt", "musicality", "mixed", "interpolated")
+AUDIO_PROMPT_ROWS = ("right", "wrong")
 _NAMED_VERSIONS = ("levo", "torch", "ray", "deepspeed", "mlflow", "transformers", "numpy", "pyarrow")
 
 
@@ -66,7 +67,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A whole run. Every model has a measurement of every metric, if only the reason why it is missing."""
+    """A whole run. Every model has a measurement of every metric, if only the reason why it is missing.
+
+    `audio_prompt` is the trial of the audio prompt on the base: similarity to the right prompt's audio of songs asked
+    for with the right audio and with a wrong one; the right arm's difference is from the wrong one.
+    """
 
     recipe: str
     seed: int
@@ -74,6 +79,7 @@ class Summary:
     steps: tuple[StepCost, ...]
     metrics: dict[str, MetricFacts]
     models: dict[str, dict[str, Measurement]]
+    audio_prompt: dict[str, Measurement]
     peak_memory_bytes: int
 
     def __post_init__(self) -> None:
@@ -82,6 +88,8 @@ class Summary:
         for model, measurements in self.models.items():
             if measurements.keys() != self.metrics.keys():
                 raise ValueError(f"{model} has {sorted(measurements)}; expected the metrics {sorted(self.metrics)}")
+        if sorted(self.audio_prompt) != sorted(AUDIO_PROMPT_ROWS):
+            raise ValueError(f"audio_prompt has {sorted(self.audio_prompt)}; expected {sorted(AUDIO_PROMPT_ROWS)}")
         if self.peak_memory_bytes < 0 or any(min(step.wall_s, step.cpu_s) < 0 for step in self.steps):
             raise ValueError("a negative time or memory; expected zero or more")
 

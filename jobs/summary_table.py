@@ -1,54 +1,64 @@
 """The end of a run on the terminal: the ablation tables and what each step cost."""
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jobs.audio_prompt import audio_prompt_line
 from jobs.summary import Measurement, MetricFacts, StepCost, Summary
 
 LEAST_WIDTH = 120
 """Columns that the tables need."""
 
+Metrics = Mapping[str, MetricFacts]
+Models = Mapping[str, Mapping[str, Measurement]]
+
 
 def summary_tables(summary: Summary) -> Group:
     """All tables; print them with a rich console of at least `LEAST_WIDTH` columns."""
-    parts: list[RenderableType] = [*ablation_tables(summary), *_absent_lines(summary), cost_table(summary)]
+    head = f"{summary.recipe}, seed {summary.seed}"
+    parts: list[RenderableType] = [
+        *ablation_tables(head, summary.metrics, summary.models),
+        *_absent_lines(summary.metrics, summary.models),
+        Text(audio_prompt_line(summary.audio_prompt)),
+        cost_table(summary),
+    ]
     return Group(*parts)
 
 
-def ablation_tables(summary: Summary) -> list[Table]:
+def ablation_tables(head: str, metrics: Metrics, models: Models, compared_with: str = "base") -> list[Table]:
     """One row a model; a table for the judges that make pairs, and one for the held-out judges."""
     tables = []
     for judge, title in (("training", "judges that make pairs"), ("held_out", "held-out judges")):
-        names = [
-            name for name, facts in summary.metrics.items() if facts.judge == judge and not _absence(summary, name)
-        ]
+        names = [name for name, facts in metrics.items() if facts.judge == judge and not _absence(models, name)]
         if names:
-            tables.append(_ablation_table(summary, names, title))
+            told = f"{head}, {title}: differences from {compared_with} with 95 % intervals"
+            tables.append(_ablation_table(told, metrics, models, names))
     return tables
 
 
-def _ablation_table(summary: Summary, names: list[str], title: str) -> Table:
-    head = f"{summary.recipe}, seed {summary.seed}, {title}: differences from base with 95 % intervals"
+def _ablation_table(head: str, metrics: Metrics, models: Models, names: list[str]) -> Table:
     table = Table(title=head, show_lines=True)
     table.add_column("model", style="bold", no_wrap=True)
     for name in names:
-        table.add_column(_heading(name, summary.metrics[name]), justify="right")
-    for model, measurements in summary.models.items():
-        table.add_row(model, *(_cell(measurements[name], summary.metrics[name]) for name in names))
+        table.add_column(_heading(name, metrics[name]), justify="right")
+    for model, measurements in models.items():
+        table.add_row(model, *(_cell(measurements[name], metrics[name]) for name in names))
     return table
 
 
-def _absence(summary: Summary, name: str) -> str | None:
+def _absence(models: Models, name: str) -> str | None:
     """Why no model has a value of this metric, or None where one has."""
-    measurements = [row[name] for row in summary.models.values()]
+    measurements = [row[name] for row in models.values()]
     return measurements[0].missing if all(one.value is None for one in measurements) else None
 
 
-def _absent_lines(summary: Summary) -> list[Text]:
-    reasons = {name: _absence(summary, name) for name in summary.metrics}
+def _absent_lines(metrics: Metrics, models: Models) -> list[Text]:
+    reasons = {name: _absence(models, name) for name in metrics}
     return [
-        Text(f"{_heading(name, summary.metrics[name]).replace(chr(10), ' ')}  missing: {reason}", style="dim")
+        Text(f"{_heading(name, metrics[name]).replace(chr(10), ' ')}  missing: {reason}", style="dim")
         for name, reason in reasons.items()
         if reason
     ]

@@ -2,9 +2,14 @@
 
 import os
 import random
+import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -56,11 +61,71 @@ def shared_folder() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LeLM's folder: width 32, 2 + 1 layers, 24 codes, six words, freshly initialised."""
+    from levo.model.config import demo_config
+    from levo.model.lelm import new_lelm
+    from levo.model.store import save_model
+    from levo.model.tokenizer import build_tokenizer
+
+    folder = tmp_path_factory.mktemp("tiny")
+    config = replace(
+        demo_config(build_tokenizer(("sun", "moon", "rain", "wind", "stone", "light"), folder / "tokenizer")),
+        width=32,
+        num_heads=2,
+        feed_forward_width=48,
+        num_layers=2,
+        num_decoder_layers=1,
+        code_size=24,
+        max_positions=160,
+        max_decoder_positions=160,
+        max_lyrics_tokens=16,
+        max_description_tokens=8,
+        max_prompt_frames=6,
+    )
+    save_model(new_lelm(config, seed=0), folder / "tokenizer", folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def within() -> Callable[[float, Callable[[], Any]], Any]:
+    """Calls what may hang, and fails after so many seconds where it does."""
+
+    def call(seconds: float, act: Callable[[], Any]) -> Any:
+        pool = ThreadPool(1)
+        answer = pool.apply_async(act)
+        pool.close()
+        return answer.get(seconds)
+
+    return call
+
+
+@pytest.fixture
+def small_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """A context in which no file of this process may pass a size: to write more raises, as on a full disk.
+
+    (Python ignores the signal that would end the process.)
+    """
+
+    @contextmanager
+    def limited(num_bytes: int) -> Iterator[None]:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limited
+
+
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
-    """A cluster for each test module: in one that Ray Data and Train had used, Ray Serve was seen to hang at its start.
+    """A cluster for each test module, so that none finds what another left in it.
 
-    It has more logical CPUs than cores, because Ray's own actors ask for some.
+    It has more logical CPUs than cores, because Ray's own actors ask for some. While it is up no test may fork: the
+    child shares Ray's sockets, what it drops is written into them, and the parent's next calls are never answered.
     """
     import ray
 

@@ -12,8 +12,8 @@ from jaxtyping import Float32
 
 from jobs.report.data import Clip
 from levo.song.arrays import Array
+from levo.song.files import write_atomically
 from levo.song.waveform import Waveform
-from pipelines.flow.atomic import write_atomically
 
 _FOLDER = "audio"
 _FULL_SCALE = 0.999

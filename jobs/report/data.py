@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jobs.summary import Summary
 from jobs.typed_json import read_record
-from pipelines.flow.run_folder import write_json
+from levo.song.files import write_json
 
 DATA_FILE = "report.json"
 

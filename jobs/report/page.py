@@ -11,7 +11,7 @@ from jobs.report.listening_section import prompt_card, recording_card
 from jobs.report.markup import Markup, element, join
 from jobs.report.results_section import MODEL_NAMES, metric_title, results_table
 from jobs.summary import Summary
-from pipelines.flow.atomic import write_bytes_atomically
+from levo.song.files import write_bytes_atomically
 
 
 def write_report(data: ReportData, folder: Path, out: Path) -> None:

@@ -21,12 +21,16 @@ class EventKind(StrEnum):
     DATASET = "dataset"
     ARTIFACT = "artifact"
     MODEL = "model"
+    MODEL_INPUT = "model_input"
     FINISH = "finish"
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingEvent:
-    """An event of the run `run_key` (its parent where `step` is empty); `time_ms` is when it happened, since 1970."""
+    """An event of the run `run_key` (its parent where `step` is empty); `time_ms` is when it happened, since 1970.
+
+    A step named `train/extend` is a run below the step `train`.
+    """
 
     kind: EventKind
     run_key: str
@@ -79,6 +83,10 @@ class EventRun:
     def log_model(self, model: ModelReference, alias: str | None = None) -> None:
         """Register a model made by this run."""
         self._log(EventKind.MODEL, {**asdict(model), "alias": alias})
+
+    def log_model_input(self, model: ModelReference) -> None:
+        """A registered model that this run used."""
+        self._log(EventKind.MODEL_INPUT, asdict(model))
 
     def finish(self, status: RunStatus = RunStatus.FINISHED) -> None:
         """End the run."""

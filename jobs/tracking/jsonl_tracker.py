@@ -1,11 +1,15 @@
-"""The tracker that needs no server: every event is a line of a file, in order."""
+"""The tracker that needs no server: every event that says something new is a line of a file, in order."""
 
+import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.tracking.events import EventRun, TrackingEvent, event_from_line
+from jobs.tracking.novelty import Novelty
 from jobs.tracking.protocol import TrackedRun
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class JsonLinesTracker:
@@ -16,6 +20,10 @@ class JsonLinesTracker:
         self.file = file
         self._lock = threading.Lock()
         self._end_last_line()
+        self._novelty = Novelty()
+        for event, _ in read_events(file):
+            if event is not None:
+                self._novelty.take(event)
 
     def run(self, run_key: str, name: str) -> TrackedRun:
         """The parent run of a key."""
@@ -26,9 +34,18 @@ class JsonLinesTracker:
         return EventRun(run_key, step, step, self.append)
 
     def append(self, event: TrackingEvent) -> None:
-        """Write one event; it is in the operating system's hands when this returns."""
-        with self._lock, self.file.open("a") as stream:
-            stream.write(event.as_line())
+        """Write one event if it is new; it is in the operating system's hands when this returns.
+
+        A file that cannot be written costs the event and a warning, never the run.
+        """
+        with self._lock:
+            if not self._novelty.take(event):
+                return
+            try:
+                with self.file.open("a") as stream:
+                    stream.write(event.as_line())
+            except OSError as error:
+                _LOGGER.warning("a tracking event is lost, %s cannot be written: %s", self.file, error)
 
     def close(self) -> int:
         """Nothing waits for anybody."""

@@ -1,22 +1,25 @@
 """Applies tracking events to MLflow; applying one twice leaves MLflow as applying it once.
 
-Runs are found by tags (`levo.run_key`, `levo.step`), metric points carry the event's own time, and a model is
-registered once per SHA-256. Models are MLflow LoggedModels without a flavour: their tags say where the weights lie.
+Runs are found by tags (`levo.run_key`, `levo.step`), and metric points carry the event's own time. Characters that
+MLflow does not take in a metric's or parameter's name become underscores.
 """
 
 import json
 import logging
 import os
+import re
 from dataclasses import replace
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.tracking.delivery import EventRefusedError, SinkUnavailableError
 from jobs.tracking.events import EventKind, TrackingEvent
+from jobs.tracking.mlflow_models import SHA256, MlflowModels
+from jobs.tracking.protocol import GIT_COMMIT
 
 # The sink is tried again later by its caller; MLflow's own retries would hold a closing run for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -25,12 +28,13 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 _RUN_KEY = "levo.run_key"
 _STEP = "levo.step"
-_SHA256 = "levo.sha256"
 _PARENT = "mlflow.parentRunId"
+_COMMIT = "mlflow.source.git.commit"
 _NO_STEP = "(parent)"
 _MAX_METRICS_PER_BATCH = 1000
 _MAX_PARAMETERS_PER_BATCH = 100
 _MAX_DIGEST_LENGTH = 36
+_MAX_NAME_LENGTH = 250
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
 
 
@@ -41,6 +45,7 @@ class MlflowSink:
         try:
             self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
             self._experiment_id = self._open_experiment(experiment, artifact_location)
+            self._models = MlflowModels(self._client, self._experiment_id)
         except (MlflowException, SQLAlchemyError) as error:
             raise SinkUnavailableError(f"MLflow at {tracking_uri}: {error}") from error
         self._run_ids: dict[tuple[str, str], str] = {}
@@ -68,13 +73,15 @@ class MlflowSink:
             case EventKind.METRICS:
                 self._log_metrics(run_id, event)
             case EventKind.TAGS:
-                self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in content.items()])
+                self._log_tags(run_id, content)
             case EventKind.DATASET:
                 self._log_dataset(run_id, content)
             case EventKind.ARTIFACT:
                 self._client.log_artifact(run_id, content["file"], content["folder"] or None)
             case EventKind.MODEL:
-                self._log_model(run_id, content)
+                self._models.register(run_id, content)
+            case EventKind.MODEL_INPUT:
+                self._models.use(run_id, content)
             case EventKind.FINISH:
                 self._client.set_terminated(run_id, status=content["status"], end_time=event.time_ms)
 
@@ -100,7 +107,7 @@ class MlflowSink:
     def _create_run(self, event: TrackingEvent) -> Run:
         tags = {_RUN_KEY: event.run_key, _STEP: event.step or _NO_STEP}
         if event.step:
-            tags[_PARENT] = self._run_id(replace(event, step=""))
+            tags[_PARENT] = self._run_id(replace(event, step=event.step.rpartition("/")[0]))
         name = event.step or event.run_key
         return self._client.create_run(self._experiment_id, start_time=event.time_ms, tags=tags, run_name=name)
 
@@ -111,45 +118,33 @@ class MlflowSink:
 
     def _log_parameters(self, run_id: str, content: dict[str, str]) -> None:
         known = self._client.get_run(run_id).data.params
-        fresh = [Param(name, value) for name, value in content.items() if name not in known]
+        named = {allowed_name(name): value for name, value in content.items()}
+        fresh = [Param(name, value) for name, value in named.items() if name not in known]
         for start in range(0, len(fresh), _MAX_PARAMETERS_PER_BATCH):
             self._client.log_batch(run_id, params=fresh[start : start + _MAX_PARAMETERS_PER_BATCH])
 
     def _log_metrics(self, run_id: str, event: TrackingEvent) -> None:
         values, step = event.content["values"], event.content["at"]
-        points = [Metric(name, value, event.time_ms, step) for name, value in values.items()]
+        points = [Metric(allowed_name(name), value, event.time_ms, step) for name, value in values.items()]
         for start in range(0, len(points), _MAX_METRICS_PER_BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _MAX_METRICS_PER_BATCH])
+
+    def _log_tags(self, run_id: str, content: dict[str, str]) -> None:
+        """Tags as they are; the commit also where MLflow's pages look for it."""
+        tags = content | ({_COMMIT: content[GIT_COMMIT]} if GIT_COMMIT in content else {})
+        self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def _log_dataset(self, run_id: str, content: dict[str, Any]) -> None:
         source = json.dumps({"uri": content["uri"]})
         profile = json.dumps({"num_rows": content["num_rows"]})
         digest = content["digest"][:_MAX_DIGEST_LENGTH]
         dataset = Dataset(content["name"], digest, "local", source, profile=profile)
-        tags = [InputTag("mlflow.data.context", content["context"]), InputTag(_SHA256, content["digest"])]
+        tags = [InputTag("mlflow.data.context", content["context"]), InputTag(SHA256, content["digest"])]
         self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
 
-    def _log_model(self, run_id: str, content: dict[str, Any]) -> None:
-        name = content["name"]
-        version = self._registered_version(name, content["sha256"]) or self._register(run_id, content)
-        if content["alias"]:
-            self._client.set_registered_model_alias(name, content["alias"], version)
 
-    def _registered_version(self, name: str, sha256: str) -> str | None:
-        for version in self._client.search_model_versions(f"name = '{name}'"):
-            if version.tags.get(_SHA256) == sha256:
-                return str(version.version)
-        return None
-
-    def _register(self, run_id: str, content: dict[str, Any]) -> str:
-        name, sha256 = content["name"], content["sha256"]
-        tags = {_SHA256: sha256, "levo.uri": content["uri"]}
-        model = self._client.create_logged_model(self._experiment_id, name, source_run_id=run_id, tags=tags)
-        self._client.finalize_logged_model(model.model_id, "READY")
-        self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
-        if not self._client.search_registered_models(f"name = '{name}'"):
-            self._client.create_registered_model(name)
-        version = self._client.create_model_version(
-            name, model.artifact_location, run_id=run_id, tags=tags, model_id=model.model_id
-        )
-        return str(version.version)
+def allowed_name(name: str) -> str:
+    """A metric's or parameter's name as MLflow takes it: a short path of letters, digits and `_ - . : space`."""
+    parts = [re.sub(r"[^\w.\- :]", "_", part) for part in name.split("/")]
+    path = "/".join(part.replace(".", "_") if not part.strip(".") else part for part in parts if part)
+    return path[:_MAX_NAME_LENGTH].rstrip("/") or "_"

@@ -1,7 +1,8 @@
 """What a tracker is: one parent run per run key, a child per step, and what may be logged to either.
 
 A run is addressed by its key and step, never by an identifier that a server hands out, so that nothing waits for a
-server, and a run that is resumed continues the run it began.
+server, and a run that is resumed continues the run it began. Saying a thing twice is as saying it once: a resumed run
+may log all of a step again, and what was lost is added.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 Parameter = str | int | float | bool | None
+GIT_COMMIT = "git_commit"
+"""The tag that names the code's commit."""
 
 
 class RunStatus(StrEnum):
@@ -47,19 +50,25 @@ class TrackedRun(Protocol):
         """What the run was made with; a name keeps its first value."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Numbers at a step; not-a-number and infinities are kept as they are."""
+        """Numbers at a step; not-a-number and infinities are kept as they are.
+
+        At a step above 0 they are a curve's point, which stays as it was first given.
+        """
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Labels to find the run by; the last value of a name counts."""
 
     def log_dataset(self, dataset: DatasetReference, context: str) -> None:
-        """Lineage: what was read (`training`, `evaluation`) or written (`output`)."""
+        """Lineage: what was read (`input`, `training`, `evaluation`) or written (`output`)."""
 
     def log_artifact(self, file: Path, folder: str = "") -> None:
         """Keep a file with the run, in `folder` of its artifacts."""
 
     def log_model(self, model: ModelReference, alias: str | None = None) -> None:
         """Register a model made by this run, once per digest; an alias (champion, candidate) moves to it."""
+
+    def log_model_input(self, model: ModelReference) -> None:
+        """Lineage: a model that was registered before and that this run used."""
 
     def finish(self, status: RunStatus = RunStatus.FINISHED) -> None:
         """End the run; a run that is resumed may be ended again."""
@@ -74,7 +83,8 @@ class Tracker(Protocol):
     def step(self, run_key: str, step: str) -> TrackedRun:
         """The child run of a step: begun once under its parent, and found again on resume.
 
-        Asking for a finished run leaves it finished, so that a step that is skipped needs no second end.
+        A part of a step is named after it, `train/extend`, and lies below it. Asking for a finished run leaves it
+        finished, so that a step that is skipped needs no second end.
         """
 
     def close(self) -> int:

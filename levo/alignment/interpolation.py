@@ -14,7 +14,7 @@ from torch import Tensor
 from levo.alignment.safetensors_writer import SafetensorsWriter
 from levo.model.store import CONFIG_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE, load_config, model_digest
 from levo.song.digest import digest_file
-from levo.training.folders import staged_folder, write_json
+from levo.song.files import staged_folder, write_json
 
 PROVENANCE_FILE = "merge.json"
 _SUM_TOLERANCE = 1e-6

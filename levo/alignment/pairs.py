@@ -11,8 +11,8 @@ from jaxtyping import Int32, Int64
 
 from levo.song.arrays import Array
 from levo.song.digest import digest_bytes
+from levo.song.files import staged_folder, write_json
 from levo.training.examples import ExampleStore, TrainingExample, write_examples
-from levo.training.folders import staged_folder, write_json
 from levo.training.record_files import mapped_table, write_records
 
 _SONGS, _TABLE, _SUMMARY = "songs", "pairs.arrow", "store.json"

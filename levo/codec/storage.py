@@ -1,8 +1,6 @@
 """A fitted model on disk: a folder with `config.json` and `arrays.safetensors`, named by the digest of both."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from levo.song.arrays import Array
 from levo.song.digest import canonical_json, digest_arrays, digest_bytes
+from levo.song.files import staged_folder
 
 _CONFIG = "config.json"
 _ARRAYS = "arrays.safetensors"
@@ -40,18 +39,10 @@ def save_stored(model: StoredModel, folder: Path) -> None:
     """
     if folder.exists() and any(folder.iterdir()):
         _check_kind(_content_of(folder, model.kind)["kind"], model.kind, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        save_file(dict(model.arrays), draft / _ARRAYS)
+    with staged_folder(folder, replace=True) as staging:
+        save_file(dict(model.arrays), staging / _ARRAYS)
         content = {"kind": model.kind, "digest": model.digest, "config": dict(model.config)}
-        (draft / _CONFIG).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-        draft.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        draft.replace(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        (staging / _CONFIG).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def load_stored(folder: Path, kind: str) -> StoredModel:

@@ -15,11 +15,16 @@ _NUM_STRUCTURE_ROWS = 200
 
 
 class Prefix(NamedTuple):  # a tuple, so that DeepSpeed's ZeRO-3 hooks see the tensors that a module returns
-    """The condition vectors of both towers; `is_used` marks the positions that hold a condition rather than padding."""
+    """The condition vectors of both towers.
+
+    `is_used` marks the places that hold a condition rather than padding; `positions` are their numbers in a prefix
+    whose every condition has its full length.
+    """
 
     language_model: Float[Tensor, "row position width"]
     decoder: Float[Tensor, "row position width"]
     is_used: Bool[Tensor, "row position"]
+    positions: Int[Tensor, " position"]
 
 
 class PromptVectors(NamedTuple):  # a tuple, as above
@@ -111,7 +116,18 @@ class ConditionProvider(nn.Module):
             torch.cat([lyrics, prompt.language_model, description], dim=1),
             torch.cat([lyrics, prompt.decoder, description], dim=1),
             used_positions(tokens, self.config),
+            self._positions(tokens),
         )
+
+    def _positions(self, tokens: ConditionTokens) -> Int[Tensor, " position"]:
+        first_of_prompt = self.config.max_lyrics_tokens
+        first_of_description = first_of_prompt + self.config.prompt_positions
+        parts = (
+            (0, tokens.lyrics_ids.shape[1]),
+            (first_of_prompt, self.config.prompt_positions),
+            (first_of_description, tokens.description_ids.shape[1]),
+        )
+        return torch.cat([torch.arange(first, first + n, device=tokens.lyrics_ids.device) for first, n in parts])
 
 
 def opened_prompt(codes: Int[Tensor, "row stream frame"], config: LeLMConfig) -> Int[Tensor, "row stream position"]:

@@ -25,7 +25,8 @@ class LeLMConfig:
 
     `num_decoder_layers` 0 leaves vocal and accompaniment to heads on the language model's bridged states alone.
     `prefix_padding` says what becomes of unused condition positions: the released models attend to their zero vectors
-    ("attended": the prefix always has its full length), new models leave them out ("masked"). `musicality_tags` is
+    ("attended": the prefix always has its full length), new models leave them out ("masked"), every other position
+    keeping its number. `musicality_tags` is
     the second release's text: musicality tags in descriptions, and full stops that are tokens of their own.
     """
 

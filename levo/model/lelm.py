@@ -16,8 +16,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
-from levo.model.conditioners import ConditionProvider
+from levo.model.conditioners import ConditionProvider, Prefix
 from levo.model.conditions import ConditionTokens
 from levo.model.config import LeLMConfig
 from levo.model.kv_cache import CacheWriter
@@ -125,38 +126,42 @@ class LeLM(nn.Module):
         `freeze_language_model` computes the language model's states without gradient, as stage 2 trains the decoder.
         """
         prefix = self.condition_provider(conditions)
-        layout = self.layout(prefix.is_used, sequence.shape[-1])
+        layout = self.layout(prefix, sequence.shape[-1])
         with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze_language_model):
             mixed = layout.pack(prefix.language_model, self.embed_mixed(sequence))
-            language_states = self.transformer.model(mixed)
+            language_states = self.transformer.model(mixed, layout.positions)
             logits = [self.mixed_logits(layout.codes_of(language_states))]
         if streams is Streams.MIXED:
             return LeLMOutput(tuple(logits), language_states, None, layout)
         tracks = layout.pack(prefix.decoder, self.embed_tracks(sequence))
-        decoder_states = self.transformer2.model(self.bridge(tracks, language_states))
+        decoder_states = self.transformer2.model(self.bridge(tracks, language_states), layout.positions)
         logits += self.track_logits(layout.codes_of(decoder_states))
         return LeLMOutput(tuple(logits), language_states, decoder_states, layout)
 
-    def layout(self, is_used: Tensor, num_codes: int) -> PackedLayout:
+    def layout(self, prefix: Prefix, num_codes: int) -> PackedLayout:
         """How prefix and codes share a sequence, by the config's `prefix_padding`."""
         if self.config.prefix_padding == "attended":
-            return full_layout(len(is_used), is_used.shape[1], num_codes, is_used.device)
-        return packed_layout(is_used, num_codes)
+            num_rows, prefix_length = prefix.is_used.shape
+            return full_layout(num_rows, prefix_length, num_codes, prefix.is_used.device)
+        return packed_layout(prefix.is_used, prefix.positions, self.config.prefix_length, num_codes)
 
     def prefill(self, conditions: ConditionTokens, length: int, caches: LeLMCaches) -> Int[Tensor, " row"]:
         """Run the prefixes alone, padded to `length` positions, into the caches; returns each row's prefix length."""
         prefix = self.condition_provider(conditions)
-        layout = self.layout(prefix.is_used, 1)
+        layout = self.layout(prefix, 1)
         mixed = _fitted(layout.pack(prefix.language_model, torch.zeros_like(prefix.language_model[:, :1])), length)
         tracks = _fitted(layout.pack(prefix.decoder, torch.zeros_like(prefix.decoder[:, :1])), length)
-        language_states = self.transformer.model(mixed, caches=caches.language_model)
-        self.transformer2.model(self.bridge(tracks, language_states), caches=caches.decoder)
+        positions = layout.positions
+        if positions is not None:
+            positions = functional.pad(positions, (0, length - positions.shape[1]))
+        language_states = self.transformer.model(mixed, positions, caches.language_model)
+        self.transformer2.model(self.bridge(tracks, language_states), positions, caches.decoder)
         return layout.prefix_lengths
 
     def step(
         self, column: Int[Tensor, "row stream"], positions: Int[Tensor, " row"], caches: LeLMCaches
     ) -> Float[Tensor, "row stream class"]:
-        """Logits of each row's next column, given this one at `positions` (counted from the prefix's first)."""
+        """Logits of each row's next column, given this one at `positions`: the full prefix's length plus the column."""
         sequence, places = column[:, :, None], positions[:, None]
         language_states = self.transformer.model(self.embed_mixed(sequence), places, caches.language_model)
         bridged = self.bridge(self.embed_tracks(sequence), language_states)
@@ -204,4 +209,4 @@ def new_lelm(config: LeLMConfig, seed: int, *, table_std: float | None = None) -
 
 
 def _fitted(x: Float[Tensor, "row position width"], length: int) -> Float[Tensor, "row length width"]:
-    return nn.functional.pad(x[:, :length], (0, 0, 0, max(0, length - x.shape[1])))
+    return functional.pad(x[:, :length], (0, 0, 0, max(0, length - x.shape[1])))

@@ -1,7 +1,8 @@
 """Prefix and codes laid in one sequence, each row's codes directly behind its own prefix.
 
-A row starts at position 0 and is padded at its end, where causality hides the padding from every position that counts;
-so attention needs no mask, no query is left without a key, and a row does not depend on how much it is padded.
+A row is padded at its end, where causality hides the padding from every place that counts; so attention needs no mask,
+no query is left without a key, and a row does not depend on how much it is padded. Every prefix and code keeps the
+position that it has where nothing is left out: how far a song is from its lyrics does not depend on other conditions.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackedLayout:
-    """Where each row's prefix ends; `source` gives, for every packed position, its place in [prefix ; codes]."""
+    """Where each row's prefix ends; `source` gives, for every packed place, where in [prefix ; codes] it comes from.
+
+    `positions` are what the towers rotate by; None counts from 0.
+    """
 
     prefix_lengths: Int[Tensor, " row"]
     num_codes: int
     source: Int[Tensor, "row packed"] | None
+    positions: Int[Tensor, "row packed"] | None
 
     def pack(
         self, prefix: Float[Tensor, "row prefix width"], codes: Float[Tensor, "row position width"]
@@ -36,11 +41,16 @@ class PackedLayout:
 
 def full_layout(num_rows: int, prefix_length: int, num_codes: int, device: torch.device) -> PackedLayout:
     """Every prefix position counts, as in the released models."""
-    return PackedLayout(torch.full((num_rows,), prefix_length, device=device), num_codes, None)
+    return PackedLayout(torch.full((num_rows,), prefix_length, device=device), num_codes, None, None)
 
 
-def packed_layout(is_used: Bool[Tensor, "row prefix"], num_codes: int) -> PackedLayout:
-    """Only used prefix positions count; the sequence is as long as the longest row needs."""
+def packed_layout(
+    is_used: Bool[Tensor, "row prefix"], positions: Int[Tensor, " prefix"], first_code: int, num_codes: int
+) -> PackedLayout:
+    """Only used prefix places count; the sequence is as long as the longest row needs.
+
+    `positions` are those of the prefix's places, `first_code` that of the first code.
+    """
     lengths = is_used.sum(dim=1)
     prefix_length = is_used.shape[1]
     used_first = torch.argsort(is_used.logical_not().to(torch.int8), dim=1, stable=True)
@@ -49,7 +59,9 @@ def packed_layout(is_used: Bool[Tensor, "row prefix"], num_codes: int) -> Packed
     behind = place - lengths[:, None]
     from_prefix = used_first.gather(1, place.clamp(max=prefix_length - 1))
     from_codes = codes[behind.clamp(0, num_codes - 1)]
-    return PackedLayout(lengths, num_codes, torch.where(behind < 0, from_prefix, from_codes))
+    source = torch.where(behind < 0, from_prefix, from_codes)
+    numbered = torch.cat([positions, torch.arange(first_code, first_code + num_codes, device=is_used.device)])
+    return PackedLayout(lengths, num_codes, source, numbered[source])
 
 
 def _gather(x: Float[Tensor, "row position width"], index: Int[Tensor, "row packed"]) -> Tensor:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from levo.model.config import LeLMConfig
 from levo.model.lelm import LeLM
 from levo.model.tokenizer import ConditionEncoder
 from levo.song.digest import digest_bytes, digest_file
+from levo.song.files import staged_folder
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -43,18 +43,11 @@ def save_model(model: LeLM, tokenizer_folder: Path, folder: Path) -> str:
 
 def save_weights(weights: Mapping[str, Tensor], config: LeLMConfig, tokenizer_folder: Path, folder: Path) -> str:
     """The same from a state dict."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with staged_folder(folder, replace=True) as staging:
         (staging / CONFIG_FILE).write_text(json.dumps(asdict(config), indent=1, sort_keys=True) + "\n")
         save_file(dict(weights), staging / WEIGHTS_FILE)
         shutil.copytree(tokenizer_folder, staging / TOKENIZER_FOLDER)
-        digest = model_digest(staging)
-        staging.chmod(0o755)
-        _replace(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return digest
+        return model_digest(staging)
 
 
 def load_model(folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
@@ -110,19 +103,3 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise ModelFolderError(f"{path.parent} holds no model: {path.name} is missing") from None
     except SafetensorError as error:
         raise ModelFolderError(f"{path} is damaged: {error}") from error
-
-
-def _replace(staging: Path, folder: Path) -> None:
-    """Move the new folder into place, an older one out of the way first."""
-    if not folder.exists():
-        staging.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    folder.rename(old / folder.name)
-    try:
-        staging.rename(folder)
-    except OSError:
-        (old / folder.name).rename(folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

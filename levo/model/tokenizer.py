@@ -12,6 +12,7 @@ from transformers import Qwen2Tokenizer
 from levo.model.conditions import Conditions, ConditionTokens
 from levo.model.config import LeLMConfig, TextVocabulary
 from levo.song.description import PURE_MUSIC_TOKEN, MusicalityTier
+from levo.song.files import staged_folder
 from levo.song.structure import StructureTag
 from levo.song.tokens import TokenGrid
 
@@ -91,11 +92,11 @@ def build_tokenizer(words: Iterable[str], folder: Path) -> TextVocabulary:
     vocabulary = list(dict.fromkeys([*alphabet, *(left + right for left, right in merges)]))
     ids = {token: index for index, token in enumerate(vocabulary)}
     first_special = len(ids)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False))
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(first_special), indent=1))
+    with staged_folder(folder, replace=True) as staging:
+        (staging / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False))
+        (staging / "merges.txt").write_text("\n".join(lines) + "\n")
+        (staging / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(first_special), indent=1))
     return read_vocabulary(folder)
 
 

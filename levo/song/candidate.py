@@ -1,26 +1,13 @@
-"""A sampled song, and a pair of them of which one is preferred, with all that tells where they came from."""
+"""What was said of a sampled song, and a pair of songs of which one is preferred, with all that it rests on."""
 
 from dataclasses import dataclass
 
 from levo.song.scores import Axis, Score
-from levo.song.tokens import TokenGrid
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Candidate:
-    """One song drawn for a prompt; `model_digest` names the weights that made every token of it."""
-
-    candidate_id: str
-    prompt_id: str
-    seed: int
-    model_digest: str
-    tokens: TokenGrid
-    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredCandidate:
-    """A candidate's judgements by metric name."""
+    """A sampled song's judgements by metric name."""
 
     candidate_id: str
     prompt_id: str

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from levo.song.files import staged_folder
 from levo.training.engine import Engine
-from levo.training.folders import staged_folder
 
 PROGRESS_FILE = "progress.json"
 

@@ -1,6 +1,7 @@
 """A store's conditions as ids, encoded once per tokenizer and mapped into memory, so that no step tokenises."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from levo.model.store import TOKENIZER_FOLDER, load_config
 from levo.model.tokenizer import ConditionEncoder
 from levo.song.arrays import Array
 from levo.song.digest import digest_bytes, digest_file, digest_json
+from levo.song.files import staged_folder
 from levo.song.tokens import TokenGrid
 from levo.training.examples import ExampleStore
-from levo.training.folders import staged_folder
 
 _CHUNK_SONGS = 1024
 _LYRICS, _DESCRIPTION, _PROMPTS = "lyrics.npy", "description.npy", "audio_prompts.npy"
@@ -70,7 +71,11 @@ def _encode(store: ExampleStore, encoder: ConditionEncoder, config: LeLMConfig, 
 
 
 def _created(path: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], np.dtype[np.int32]]:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=shape)
+    # The file has no blocks yet; on a full disk, to write into the map would kill the process.
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _conditions(store: ExampleStore, index: int) -> Conditions:

@@ -11,9 +11,9 @@ from jaxtyping import Int32, Int64
 
 from levo.song.arrays import Array
 from levo.song.digest import canonical_json, digest_arrays, digest_bytes
+from levo.song.files import staged_folder, write_json
 from levo.song.schema import records_of
 from levo.song.tokens import NUM_STREAMS
-from levo.training.folders import staged_folder, write_json
 from levo.training.record_files import mapped_table, write_records
 
 _CODES, _PROMPTS, _TABLE, _SUMMARY = "codes.npy", "audio_prompts.npy", "examples.arrow", "store.json"

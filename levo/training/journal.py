@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from levo.song.files import write_bytes_atomically, writing
 from levo.training.loop import LoggedStep
 
 JOURNAL_FILE = "metrics.jsonl"
@@ -18,15 +19,12 @@ def read_journal(path: Path) -> list[LoggedStep]:
 def cut_journal(path: Path, step: int) -> None:
     """Drop what a crashed run wrote after the step that training resumes from."""
     kept = [logged for logged in _lines(path) if logged.step <= step]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_suffix(".partial")
-    staging.write_text("".join(_line(logged) for logged in kept))
-    staging.replace(path)
+    write_bytes_atomically(path, "".join(_line(logged) for logged in kept).encode(), flush=False)
 
 
 def append_journal(path: Path, logged: LoggedStep) -> None:
     """Add one interval."""
-    with path.open("a") as file:
+    with writing(path), path.open("a") as file:
         file.write(_line(logged))
 
 

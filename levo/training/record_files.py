@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from levo.song.files import write_atomically
 from levo.song.schema import schema_of, table_of
 
 Record = TypeVar("Record")
@@ -13,10 +14,12 @@ Record = TypeVar("Record")
 
 def write_records(path: Path, records: Sequence[Record], record_type: type[Record]) -> None:
     """Write records to a new file, whole or not at all."""
-    staging = path.with_name(f".{path.name}.partial")
-    with pa.OSFile(str(staging), "wb") as sink, pa.ipc.new_file(sink, schema_of(record_type)) as writer:
-        writer.write_table(table_of(records, record_type))
-    staging.replace(path)
+
+    def write(place: Path) -> None:
+        with pa.OSFile(str(place), "wb") as sink, pa.ipc.new_file(sink, schema_of(record_type)) as writer:
+            writer.write_table(table_of(records, record_type))
+
+    write_atomically(path, write, flush=False)
 
 
 def mapped_table(path: Path) -> pa.Table:

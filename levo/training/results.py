@@ -6,7 +6,7 @@ from pathlib import Path
 
 from levo.model.store import ModelFolderError, model_digest
 from levo.song.digest import digest_json
-from levo.training.folders import write_json
+from levo.song.files import write_json
 from levo.training.phases import PhaseConfig, Stage
 
 RESULT_FILE = "result.json"

@@ -10,6 +10,7 @@ from annotation.separation.protocol import Separator
 from annotation.structure.protocol import StructureLabeller
 from annotation.tags.protocol import Tagger
 from levo.codec.protocol import Codec
+from levo.song.files import write_bytes_atomically
 from pipelines.corpus.check import AudioPlaces, CheckAudio, FindStems
 from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.label import Ask, FindStructure, FindTags, JudgeMusicality
@@ -17,7 +18,6 @@ from pipelines.corpus.listing import list_songs
 from pipelines.corpus.records import JudgedSong, PreparedSong, SourceSong, extended
 from pipelines.corpus.tiers import musicality_tiers
 from pipelines.corpus.tokenize import TokenizeSongs, Transcribe
-from pipelines.flow.atomic import write_bytes_atomically
 from pipelines.flow.executor import Executor
 from pipelines.flow.identity import chain_identities
 from pipelines.flow.memory import Memory

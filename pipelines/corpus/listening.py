@@ -7,10 +7,10 @@ import soundfile
 
 from levo.codec.protocol import Codec
 from levo.song.digest import digest_bytes
+from levo.song.files import write_atomically
 from levo.song.waveform import Waveform
 from pipelines.corpus.records import PreparedSong
 from pipelines.corpus.snapshot import Corpus
-from pipelines.flow.atomic import write_atomically
 
 LISTEN_FOLDER = "listen"
 _NAME_CHARACTERS = 60

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from levo.song.digest import digest_file
+from levo.song.files import write_atomically
 from levo.song.schema import records_of, table_of
 from pipelines.corpus.metadata import METADATA_FILE, MetadataError, SongMetadata, read_metadata
 from pipelines.corpus.records import AudioPlace, AudioReference, SourceSong, StemReferences
-from pipelines.flow.atomic import write_atomically
 from pipelines.flow.stage import Refusal
 
 AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".w64"})

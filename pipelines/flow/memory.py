@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from levo.song.digest import digest_json
+from levo.song.files import write_atomically
 from levo.song.schema import records_of_structs, struct_array_of
-from pipelines.flow.atomic import write_atomically
 from pipelines.flow.identity import chain_identities
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal, Stage

@@ -9,8 +9,8 @@ import numpy as np
 import soundfile
 
 from levo.song.arrays import Array
+from levo.song.files import write_bytes_atomically
 from levo.song.waveform import Waveform
-from pipelines.flow.atomic import write_bytes_atomically
 
 FLAC_SUFFIX = "flac"
 ARRAY_SUFFIX = "npy"

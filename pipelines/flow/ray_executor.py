@@ -1,5 +1,6 @@
 """The executor on Ray Data: references travel between pools of actors, and neighbouring stages share an actor."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +9,14 @@ import pyarrow as pa
 import ray.data
 from ray.exceptions import RayTaskError
 
+from levo.song.files import DiskError
 from levo.song.schema import records_of_structs, struct_array_of
 from pipelines.flow.executor import OpenStages, StageError, Trace
 from pipelines.flow.pipeline import Pipeline, StageGroup
 from pipelines.flow.stage import Refusal
 
 _BATCHES_PER_WORKER = 4
+_DISK_ERROR = re.compile(rf"{DiskError.__name__}: (.+)")
 _INDEX, _REFUSAL = "index", "refusal"
 
 
@@ -47,6 +50,9 @@ class RayExecutor:
             for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
                 yield from _traces(block, pipeline)
         except RayTaskError as error:
+            refused = _DISK_ERROR.search(str(error))
+            if refused:
+                raise OSError(f"a worker failed: {refused[1]}") from error
             raise StageError(f"a worker failed: {_last_error(str(error))}") from error
 
     def _batch_size(self, num_items: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from levo.song.digest import digest_json
-from pipelines.flow.atomic import write_bytes_atomically
+from levo.song.files import write_json
 
 _RUN_FILE = "run.json"
 _STEP_FOLDER = "steps"
@@ -86,21 +86,17 @@ class RunFolder:
             return
         if self.folder.exists() and any(self.folder.iterdir()):
             raise ForeignFolderError(f"{self.folder} is not empty and holds no {_RUN_FILE}; choose an empty folder")
-        write_json(file, {"key": self.key, "config": json.loads(json.dumps(config, default=_plain))})
+        write_json(file, {"key": self.key, "config": config})
 
 
-def write_json(file: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
-    write_bytes_atomically(file, (json.dumps(value, indent=1, default=_plain) + "\n").encode())
+def read_config(folder: Path) -> Any:
+    """What a run's folder was claimed with, as JSON; raises `ForeignFolderError` where it is no run's."""
+    if not (folder / _RUN_FILE).is_file():
+        raise ForeignFolderError(f"{folder} holds no {_RUN_FILE}; expected the folder of a run")
+    return json.loads((folder / _RUN_FILE).read_text())["config"]
 
 
 def remove_tree(folder: Path) -> None:
     """Remove what an interrupted step left, so that it starts from nothing."""
     if folder.exists():
         shutil.rmtree(folder)
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return asdict(value)
-    return str(value)

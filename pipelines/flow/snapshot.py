@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from levo.song.digest import digest_file, digest_json
+from levo.song.files import flush_to_disk, write_bytes_atomically, writing
 from levo.song.schema import schema_digest
-from pipelines.flow.atomic import flush_to_disk, write_bytes_atomically
 
 _POINTER = "CURRENT"
 _MANIFEST = "manifest.json"
@@ -105,7 +105,7 @@ class SnapshotStore:
 
         Where writing fails (a full disk, a kill) the pointer stays and readers see the snapshot before.
         """
-        with self._lock():
+        with self._lock(), writing(self.folder):
             self._remove_drafts()
             parent = self.current()
             draft = self.folder / "snapshots" / f".{uuid.uuid4().hex}{_DRAFT_SUFFIX}"
@@ -129,7 +129,8 @@ class SnapshotStore:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -119,6 +119,9 @@ class AlignmentConfig:
     mixed_learning_rate: float
     batch_size: int
     epochs: int
+    mixed_epochs: int
+    num_workers: int
+    """Workers of the preference runs, whose steps are long enough to share out on one machine."""
 
 
 @dataclass(frozen=True, slots=True)

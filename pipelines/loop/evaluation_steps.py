@@ -13,22 +13,33 @@ from pipelines.flow.run_folder import remove_tree
 from pipelines.loop.config import MergeConfig
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepResult
-from pipelines.loop.evaluation import EvaluationTable, evaluate
+from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate
 from pipelines.loop.metrics import (
     FRECHET_AUDIO_DISTANCE,
     METRICS,
     MUSICALITY,
     PHONEME_ERROR_RATE,
+    SIMILARITY_TO_PROMPT,
     SIMILARITY_TO_TEXT,
 )
 from pipelines.loop.model_steps import BASE
 from pipelines.loop.preferences import MIXED
 from pipelines.loop.records import ScoredRow
 from pipelines.loop.scoring_steps import required_scores
-from pipelines.loop.song_sets import CONTROL, INTERPOLATED, SongSet, prompts_of
+from pipelines.loop.song_sets import (
+    CONTROL,
+    INTERPOLATED,
+    LONG_REPORTED,
+    RIGHT_AUDIO_SONGS,
+    WRONG_AUDIO_SONGS,
+    SongSet,
+    prompts_of,
+)
 
 ALIGNED = tuple(axis.value for axis in Axis)
 REPORTED = (CONTROL, BASE, *ALIGNED, MIXED, INTERPOLATED)
+RIGHT_AUDIO, WRONG_AUDIO = "right", "wrong"
+AUDIO_PROMPT_ARMS = (RIGHT_AUDIO, WRONG_AUDIO)
 ABSENT_METRICS = {
     FRECHET_AUDIO_DISTANCE.name: "no audio embedding model with a reference set is installed",
 }
@@ -36,10 +47,15 @@ ABSENT_METRICS = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The ablation on short report songs, and the same on the long ones, printed apart."""
+    """The ablation on short report songs, the same on the long ones, printed apart, and the trial of the audio prompt.
+
+    The trial's rows are its two arms: how like the right prompt's audio the songs of either are, and the right arm's
+    difference from the wrong one.
+    """
 
     short: EvaluationTable
     long: EvaluationTable
+    audio_prompt: EvaluationTable
 
 
 def merge_name(coefficients: Coefficients) -> str:
@@ -108,7 +124,8 @@ def evaluate_models(context: LoopContext) -> Evaluation:
     long_ids = {row.prompt_id for row in prompts_of(context, SongSet(BASE, PromptSet.REPORT)) if row.is_long}
     return Evaluation(
         short=_table(context, {model: _only(songs, long_ids, False) for model, songs in rows.items()}),
-        long=_table(context, {model: _only(songs, long_ids, True) for model, songs in rows.items()}),
+        long=_table(context, {model: _only(rows[model], long_ids, True) for model in LONG_REPORTED}),
+        audio_prompt=_audio_prompt_table(context),
     )
 
 
@@ -134,6 +151,21 @@ def _means(rows: Sequence[ScoredRow]) -> dict[str, float]:
 
 def _only(rows: Sequence[ScoredRow], long_ids: set[str], is_long: bool) -> list[ScoredRow]:
     return [row for row in rows if (row.prompt_id in long_ids) is is_long]
+
+
+def _audio_prompt_table(context: LoopContext) -> EvaluationTable:
+    right, wrong = required_scores(context, RIGHT_AUDIO_SONGS), required_scores(context, WRONG_AUDIO_SONGS)
+    if not wrong:
+        nothing = EvaluationCell(None, None, "no two report prompts of different singers")
+        return EvaluationTable(WRONG_AUDIO, {arm: {SIMILARITY_TO_PROMPT.name: nothing} for arm in AUDIO_PROMPT_ARMS})
+    return evaluate(
+        {RIGHT_AUDIO: [row.candidate for row in right], WRONG_AUDIO: [row.candidate for row in wrong]},
+        (SIMILARITY_TO_PROMPT,),
+        base=WRONG_AUDIO,
+        absent={},
+        seed=context.config.seed,
+        num_resamples=context.config.bootstrap_resamples,
+    )
 
 
 def _table(context: LoopContext, rows: Mapping[str, Sequence[ScoredRow]]) -> EvaluationTable:

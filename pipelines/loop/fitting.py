@@ -12,11 +12,11 @@ from annotation.tags.embedded import EmbeddedTagger
 from levo.codec.config import EmbeddedCodecConfig
 from levo.codec.embedded import EmbeddedCodec
 from levo.codec.stems import stems_of
+from levo.song.files import write_json
 from levo.song.labelled import LabelledSong
 from levo.song.scores import Score
 from levo.song.waveform import Waveform
 from pipelines.corpus.embedded import CODEC, MUSICALITY, RECOGNISER, TAGGER
-from pipelines.flow.run_folder import write_json
 from pipelines.loop.config import JudgesConfig
 from pipelines.loop.metrics import PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT
 from pipelines.rendered.draw import render_training_songs

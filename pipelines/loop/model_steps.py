@@ -59,7 +59,7 @@ def train_base(context: LoopContext, progress: StepProgress, on_log: CurveCallba
     extended = [result for result in results if result.mixed_logits is not None]
     return {
         "digest": model_digest(context.places.lelm(BASE)),
-        "phases": [_facts(result) for result in results],
+        "phases": [phase_facts(result) for result in results],
         "mixed_logits_identical": all(result.mixed_logits.identical for result in extended if result.mixed_logits),
     }
 
@@ -75,11 +75,12 @@ def align_models(context: LoopContext, progress: StepProgress, on_log: CurveCall
         preference_phase(axis.value, stores[axis], base, alignment, alignment.learning_rate[axis], seed, precision)
         for axis in Axis
     ]
-    phases.append(preference_phase(MIXED, mixed, base, alignment, alignment.mixed_learning_rate, seed, precision))
-    results = train_phases(context, phases, "alignment", progress, on_log)
+    union_once = replace(alignment, epochs=alignment.mixed_epochs)
+    phases.append(preference_phase(MIXED, mixed, base, union_once, alignment.mixed_learning_rate, seed, precision))
+    results = train_phases(context, phases, "alignment", progress, on_log, num_workers=alignment.num_workers)
     for result in results:
         publish_model(result.model_folder, context.places.lelm(result.name))
-    return {"phases": [_facts(result) for result in results]}
+    return {"phases": [phase_facts(result) for result in results]}
 
 
 def base_phases(context: LoopContext) -> list[PhaseConfig]:
@@ -155,9 +156,17 @@ def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
 
 
 def train_phases(
-    context: LoopContext, phases: Sequence[PhaseConfig], name: str, progress: StepProgress, on_log: CurveCallback
+    context: LoopContext,
+    phases: Sequence[PhaseConfig],
+    name: str,
+    progress: StepProgress,
+    on_log: CurveCallback,
+    num_workers: int | None = None,
 ) -> list[PhaseResult]:
-    """Run phases in turn as one fit, kept under `name`; what is finished is not done again."""
+    """Run phases in turn as one fit, kept under `name`; what is finished is not done again.
+
+    `num_workers` is the recipe's own number for pre-training where it is not given.
+    """
     training = context.config.training
     total = sum(phase.num_steps for phase in phases)
     before = {phase.name: sum(other.num_steps for other in phases[:place]) for place, phase in enumerate(phases)}
@@ -167,7 +176,7 @@ def train_phases(
         on_log(phase, logged)
 
     scale = TrainingScale(
-        num_workers=training.num_workers,
+        num_workers=num_workers or training.num_workers,
         cpus_per_worker=training.threads_per_worker,
         use_gpu=training.use_gpu,
         zero=ZeroOptions(training.zero_stage),
@@ -182,7 +191,8 @@ def publish_model(trained: Path, folder: Path) -> None:
     shutil.copytree(trained, folder)
 
 
-def _facts(result: PhaseResult) -> StepResult:
+def phase_facts(result: PhaseResult) -> StepResult:
+    """What a step tells of a phase that it ran."""
     return {
         "name": result.name,
         "stage": result.stage.value,

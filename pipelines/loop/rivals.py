@@ -10,12 +10,13 @@ from pathlib import Path
 
 from levo.alignment.pairs import PairStore
 from levo.model.store import model_digest
+from levo.song.files import write_json
 from levo.song.scores import Axis
 from levo.training.examples import TrainingExample, write_examples
 from levo.training.phases import PhaseConfig, Stage, steps_for_epochs
 from pipelines.corpus.records import PreparedSong
 from pipelines.corpus.snapshot import Corpus, open_corpus
-from pipelines.flow.run_folder import remove_tree, write_json
+from pipelines.flow.run_folder import remove_tree
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.examples import training_examples

@@ -40,8 +40,12 @@ def sample_candidates(
 
 
 def conditions_of(prompt: PromptRow) -> Conditions:
-    """What the song model is given; no musicality tier is asked for, as a user would leave it."""
-    return Conditions(prompt.lyrics, Description(prompt.tags).text, TokenGrid(prompt.audio_prompt))
+    """What the song model is given; no musicality tier is asked for, as a user would leave it.
+
+    A prompt without tags has no description, as the songs whose description training drops.
+    """
+    description = Description(prompt.tags).text if prompt.tags else None
+    return Conditions(prompt.lyrics, description, TokenGrid(prompt.audio_prompt))
 
 
 def _request(prompt: PromptRow, number: int, seed: int, parameters: SamplingParameters) -> SamplingRequest:

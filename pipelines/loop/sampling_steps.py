@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from levo.codec.stems import stems_of
@@ -10,6 +11,7 @@ from levo.model.store import model_digest
 from levo.song.prompt import PromptSet
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
+from pipelines.loop.prompt_trial import Asking
 from pipelines.loop.prompts import plan_of_prompt
 from pipelines.loop.records import CandidateRow
 from pipelines.loop.sampling import sample_candidates
@@ -109,6 +111,8 @@ def _sample_set(context: LoopContext, song_set: SongSet, service: SamplingServic
     strangers = {song.model_digest for song in songs} - {expected}
     if strangers:
         raise RuntimeError(f"set {song_set.name}: songs of the models {sorted(strangers)}; expected {expected}")
+    if song_set.asking is not Asking.WHOLE:
+        songs = [replace(song, candidate_id=f"{song.candidate_id}/{song_set.asking}") for song in songs]
     publish_candidates(context, song_set, songs)
 
 

@@ -15,6 +15,7 @@ from levo.song.lyrics import parse_lyrics
 from levo.song.scores import Score, missing_score
 from levo.song.tokens import TokenGrid
 from levo.song.waveform import Waveform
+from pipelines.corpus.audio import AudioReader
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.label import Ask, FindStructure, FindTags, JudgeMusicality
 from pipelines.corpus.records import (
@@ -25,6 +26,7 @@ from pipelines.corpus.records import (
 )
 from pipelines.corpus.tokenize import Transcribe
 from pipelines.flow.model_source import ModelSource
+from pipelines.flow.objects import ObjectStore
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Stage, Work
 from pipelines.loop.metrics import (
@@ -74,11 +76,15 @@ def scoring_pipeline(
     models: ScoringModels,
     lexicon: Lexicon,
     held_out: HeldOutJudges | None,
+    decode: Stage[CandidateRow, TokenizedSong] | None = None,
 ) -> Pipeline[CandidateRow, ScoredRow]:
-    """The stages in order; those between decoding and judging are the corpus flow's."""
+    """The stages in order; those between decoding and judging are the corpus flow's.
+
+    `decode` makes sound of candidates in another way than the codec's own.
+    """
     return Pipeline[CandidateRow, ScoredRow](
         (
-            DecodeCandidate(places, models.codec),
+            decode or DecodeCandidate(places, models.codec),
             Transcribe(places, models.recogniser, every_song=True),
             FindStructure(places, models.labeller, Ask.NEVER),
             FindTags(places, models.tagger, Ask.ALWAYS),
@@ -102,26 +108,33 @@ class DecodeCandidate(Stage[CandidateRow, TokenizedSong]):
         reader, store, codec = self.places.reader(), self.places.store(), self.codec.open()
 
         def decode(batch: Sequence[CandidateRow]) -> list[TokenizedSong]:
-            stems = codec.decode_batch([TokenGrid(row.codes) for row in batch])
+            decoded = codec.decode_batch([TokenGrid(row.codes) for row in batch])
             return [
-                TokenizedSong(
-                    song_id=row.candidate_id,
-                    audio=reader.store(sound.mixture, store),
-                    collection=row.prompt_id,
-                    given_lyrics=row.lyrics,
-                    given_tags=row.tags,
-                    duration_s=sound.mixture.duration_s,
-                    sample_rate_hz=sound.mixture.sample_rate_hz,
-                    num_channels=1,
-                    stems=StemReferences(reader.store(sound.vocal, store), reader.store(sound.accompaniment, store)),
-                    stem_source=LabelSource.METADATA,
-                    tokens=store.put_array(row.codes),
-                    num_frames=row.codes.shape[1],
-                )
-                for row, sound in zip(batch, stems, strict=True)
+                decoded_song(row, stems, LabelSource.METADATA, reader, store)
+                for row, stems in zip(batch, decoded, strict=True)
             ]
 
         return decode
+
+
+def decoded_song(
+    row: CandidateRow, stems: Stems, stem_source: LabelSource, reader: AudioReader, store: ObjectStore
+) -> TokenizedSong:
+    """A candidate as a song of the flow: its sound stored, its prompt as collection."""
+    return TokenizedSong(
+        song_id=row.candidate_id,
+        audio=reader.store(stems.mixture, store),
+        collection=row.prompt_id,
+        given_lyrics=row.lyrics,
+        given_tags=row.tags,
+        duration_s=stems.mixture.duration_s,
+        sample_rate_hz=stems.mixture.sample_rate_hz,
+        num_channels=1,
+        stems=StemReferences(reader.store(stems.vocal, store), reader.store(stems.accompaniment, store)),
+        stem_source=stem_source,
+        tokens=store.put_array(row.codes),
+        num_frames=row.codes.shape[1],
+    )
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from levo.model.store import model_digest
-from levo.song.prompt import PromptSet
 from levo.song.scores import Axis
+from pipelines.corpus.records import TokenizedSong
 from pipelines.flow.memory import Memory
 from pipelines.flow.ray_executor import RayExecutor
 from pipelines.flow.run import Progress, run_flow
 from pipelines.flow.run_folder import remove_tree
+from pipelines.flow.stage import Stage
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult, prompt_source
 from pipelines.loop.fitting import read_scorer_noise
@@ -31,14 +33,15 @@ _BATCH_SONGS = 32
 
 
 def score_sets(context: LoopContext, sets: Sequence[SongSet], progress: StepProgress) -> StepResult:
-    """Score every set that is not scored yet in one flow; report songs are heard by the held-out judges too."""
+    """Score every set that is not scored yet in one flow; the report's are heard by held-out judges too."""
     waiting = [one for one in sets if scores_of(context, one) is None]
-    candidates = {one: candidates_of(context, one) or [] for one in waiting}
-    unsampled = [one.name for one, rows in candidates.items() if not rows]
+    sampled = {one: candidates_of(context, one) for one in waiting}
+    unsampled = [one.name for one, rows in sampled.items() if rows is None]
     if unsampled:
         raise ValueError(f"the sets {unsampled} have no songs; sample them first")
+    candidates = {one: rows for one, rows in sampled.items() if rows is not None}
     for held_out in (False, True):
-        chosen = [one for one in waiting if (one.prompt_set is PromptSet.REPORT) is held_out]
+        chosen = [one for one in waiting if one.needs_held_out_judges is held_out]
         if chosen:
             _score(context, {one.name: one for one in chosen}, candidates, held_out, progress)
     return {"sets": [one.name for one in sets]}
@@ -69,16 +72,21 @@ def make_preferences(context: LoopContext) -> StepResult:
 
 
 def score_songs(
-    context: LoopContext, songs: Sequence[CandidateRow], held_out: bool, progress: StepProgress
+    context: LoopContext,
+    songs: Sequence[CandidateRow],
+    held_out: bool,
+    progress: StepProgress,
+    decode: Stage[CandidateRow, TokenizedSong] | None = None,
 ) -> list[ScoredRow]:
     """Run songs through the scoring flow; raises `ValueError` where one of them cannot be scored."""
-    folder = context.places.candidates("sound")
+    folder = sound_folder(context)
     pipeline = scoring_pipeline(
         context.audio_places(folder),
         prompt_source(context),
         context.scoring_models(),
         context.lexicon(),
         context.held_out_judges() if held_out else None,
+        decode,
     )
 
     def report(state: Progress) -> None:
@@ -89,6 +97,11 @@ def score_songs(
         first = result.refusals[0]
         raise ValueError(f"{len(result.refusals)} songs were not scored; the first, {first.item_id}: {first.detail}")
     return list(result.records)
+
+
+def sound_folder(context: LoopContext) -> Path:
+    """Where the sound of candidates is kept."""
+    return context.places.candidates("sound")
 
 
 def _score(

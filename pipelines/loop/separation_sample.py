@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from levo.song.digest import digest_bytes
+from levo.song.files import write_atomically, write_bytes_atomically
 from pipelines.corpus.metadata import METADATA_FILE
-from pipelines.flow.atomic import write_atomically, write_bytes_atomically
 
 _LABELS_AND_STEMS = ("stems", "lyrics", "tags")
 

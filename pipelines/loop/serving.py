@@ -14,14 +14,16 @@ from typing import Any
 import ray
 import torch
 from ray import serve
+from ray.exceptions import RayError
+from ray.serve import Application
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from levo.model.sampling.engine import SamplingEngine
 from levo.model.sampling.lane import LengthClass
 from levo.model.sampling.loop import EngineLoop
 from levo.model.sampling.request import SampledSong, SamplingRequest
-from levo.model.store import load_model
-from pipelines.flow.atomic import write_bytes_atomically
+from levo.model.store import ModelFolderError, load_config, load_model
+from levo.song.files import write_bytes_atomically
 
 APPLICATION = "levo-sampling"
 
@@ -71,6 +73,11 @@ class SongReplica:
                 self._folder = folder
             return self._digest
 
+    async def model_digest(self) -> str:
+        """The digest of the model that songs start on; raises where the engine has died."""
+        self._loop.check()
+        return self._digest
+
     async def check_health(self) -> None:
         """Raise where the engine has died, so that Serve starts a new replica; follow the pointer on the side."""
         self._loop.check()
@@ -103,10 +110,17 @@ class SamplingService:
     def swap_model(self, model_folder: Path) -> str:
         """Sample another model from now on, without losing a request; returns its digest.
 
-        Replicas beyond the first follow with their next health check.
+        Replicas beyond the first follow with their next health check. Raises `ModelFolderError` for a folder that
+        holds no model of the running one's config; the running one then stays.
         """
+        before = read_pointer(self.pointer)
+        check_replacement(before, model_folder)
         write_pointer(self.pointer, model_folder)
-        return str(self.handle.refresh.remote().result())
+        try:
+            return str(self.handle.refresh.remote().result())
+        except RayError:
+            write_pointer(self.pointer, before)
+            raise
 
     def _answers(self, requests: Sequence[SamplingRequest]) -> Iterator[SampledSong]:
         num_rows = sum(length.num_rows for length in self.config.length_classes) * self.config.num_replicas
@@ -128,16 +142,27 @@ def start_sampling(config: ServingConfig, model_folder: Path, pointer: Path) -> 
         raise RuntimeError("Ray is not running; call ray.init() before start_sampling()")
     write_pointer(pointer, model_folder)
     serve.start(proxy_location="Disabled")
+    handle = serve.run(song_deployment(config, pointer), name=APPLICATION, route_prefix=None)
+    return SamplingService(handle, config, pointer)
+
+
+def song_deployment(config: ServingConfig, pointer: Path) -> Application:
+    """The replicas, bound to their configuration and pointer, ready to be run or to stand behind a front."""
     deployment = serve.deployment(
         SongReplica,
-        name="SongReplica",
+        name=SongReplica.__name__,
         num_replicas=config.num_replicas,
         max_ongoing_requests=config.max_requests,
         ray_actor_options={"num_cpus": config.num_cpus},
         health_check_period_s=config.health_check_period_s,
     )
-    handle = serve.run(deployment.bind(config, pointer.resolve()), name=APPLICATION, route_prefix=None)
-    return SamplingService(handle, config, pointer)
+    return deployment.bind(config, pointer.resolve())
+
+
+def check_replacement(running: Path, folder: Path) -> None:
+    """Raise `ModelFolderError` where a folder holds no model of the running one's config."""
+    if load_config(folder) != load_config(running):
+        raise ModelFolderError(f"{folder} has another config than {running}, which runs; start a service for it")
 
 
 def stop_sampling() -> None:

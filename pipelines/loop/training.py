@@ -14,6 +14,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from levo.alignment.stage_tasks import StageTasks
 from levo.song.digest import digest_json
+from levo.song.files import writing
 from levo.training.checkpoints import read_progress, write_progress
 from levo.training.engine import Engine
 from levo.training.loop import LoggedStep
@@ -77,7 +78,7 @@ def run_phases(
             worker_runtime_env={"env_vars": {} if scale.use_gpu else {"DS_ACCELERATOR": "cpu"}},
         ),
     )
-    with JournalTail(storage, [phase.name for phase in ordered], on_log):
+    with writing(storage), JournalTail(storage, [phase.name for phase in ordered], on_log):
         trainer.fit()
     results = finished(ordered, storage, tasks)
     if results is None:
@@ -115,9 +116,10 @@ class RayCheckpoints:
     def save(self, engine: Engine, identity: str, step: int) -> None:
         """Report this worker's part of the state; a barrier over all workers."""
         with tempfile.TemporaryDirectory() as folder:
-            engine.save(Path(folder))
-            if self._workers.rank == 0:
-                write_progress(Path(folder), identity, step)
+            with writing(Path(folder)):
+                engine.save(Path(folder))
+                if self._workers.rank == 0:
+                    write_progress(Path(folder), identity, step)
             ray.train.report({"step": step}, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 

@@ -1,7 +1,7 @@
 """Writing the rendered corpus as ordinary files: FLAC audio and stems, `metadata.jsonl`, and `truth.parquet` apart."""
 
+import io
 import json
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from levo.song.digest import canonical_json
+from levo.song.files import write_atomically, write_bytes_atomically
 from levo.song.waveform import Waveform
-from pipelines.flow.atomic import write_atomically, write_bytes_atomically
 from pipelines.rendered.catalogue import CorpusSong, RenderedCorpusConfig, draw_corpus
 from pipelines.rendered.song import pcm16, render_song
 from pipelines.rendered.truth import audio_name, metadata_row, stem_name, truth_table
@@ -121,13 +121,9 @@ def _write_flac(path: Path, waveform: Waveform) -> None:
     """Write beside the place and rename; without a flush, which for thousands of small files costs most of the time."""
     import soundfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        soundfile.write(partial, pcm16(waveform), waveform.sample_rate_hz, "PCM_16", format="FLAC")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm16(waveform), waveform.sample_rate_hz, "PCM_16", format="FLAC")
+    write_bytes_atomically(path, buffer.getvalue(), flush=False)
 
 
 def _write_songs(songs: tuple[CorpusSong, ...], voice: Voice, bank: Path, out: Path, num_workers: int) -> Iterator[int]:

@@ -29,11 +29,6 @@ def render_training_songs(
     return [render_song(plan, voice) for plan in plans]
 
 
-def plan_prompts(num_prompts: int, seed: int, config: WorldConfig, long_share: float = 0.0) -> tuple[SongPlan, ...]:
-    """What to ask a model for: plans whose lyrics, description and length are used, and that may be left unrendered."""
-    return draw_plans("prompt", num_prompts, seed, config, long_share)
-
-
 def plan_companion(plan: SongPlan, config: WorldConfig) -> SongPlan:
     """Another short song of the same style, with words of its own: where a plan's audio prompt is taken from."""
     return plan_song(f"{plan.song_id}-companion", plan.seed, config, style=plan.style)

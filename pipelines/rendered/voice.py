@@ -1,7 +1,6 @@
 """The voice: every note (singer, word, beat length, pitch) synthesised once, in a bank that is stored as one file."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from safetensors.numpy import save_file
 
 from levo.song.arrays import Array
 from levo.song.digest import digest_arrays, digest_bytes, digest_file, digest_json
+from levo.song.files import write_atomically
 from levo.song.timing import TimedPhoneme
 from levo.song.tokens import FRAME_RATE_HZ
 from pipelines.rendered import espeak, syllable
@@ -58,16 +58,11 @@ class Voice:
 
     def save(self, folder: Path) -> Path:
         """Write the bank into a folder under the name that `open_voice` looks for; safe beside other writers."""
-        folder.mkdir(parents=True, exist_ok=True)
         path = bank_path(self.config, folder)
         rows = [[*key, [asdict(item) for item in items]] for key, items in sorted(self.timings.items())]
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        save_file(
-            {str(frames): notes for frames, notes in self.notes.items()},
-            partial,
-            metadata={"timings": json.dumps(rows), "digest": self.digest},
-        )
-        partial.replace(path)
+        notes = {str(frames): notes for frames, notes in self.notes.items()}
+        metadata = {"timings": json.dumps(rows), "digest": self.digest}
+        write_atomically(path, lambda place: save_file(notes, place, metadata=metadata), flush=False)
         return path
 
 

@@ -52,6 +52,13 @@ def test_no_file_names(what: str) -> None:
     assert found == []
 
 
+def test_nothing_forks() -> None:
+    # The child of a process that Ray is connected in shares its sockets: what it drops there is written into them.
+    forks = re.compile(r"os\.fork\(|(?:get_context|set_start_method)\(\W*fork")
+    modules = [module for folder in (*_PACKAGES, "tests") for module in (_REPOSITORY / folder).rglob("*.py")]
+    assert [module.name for module in modules if forks.search(module.read_text())] == []
+
+
 def test_constraints_pin_names_and_versions_and_nothing_else() -> None:
     lines = (_REPOSITORY / "constraints.txt").read_text().splitlines()
     wrong = [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.!]*", line)]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from jobs.audio_prompt import audio_prompt_line, audio_prompt_table
 from jobs.summary import (
     MODEL_ROWS,
     Difference,
@@ -38,13 +39,18 @@ def _summary() -> Summary:
     }
     models["base"]["phoneme_error_rate"] = Measurement(0.3, (0.25, 0.35))
     steps = (StepCost("render", 12.5, 20.0, skipped=True), StepCost("train", 100.0, 190.0, skipped=False))
-    return Summary("demo", 3, {"torch": "2.13.0"}, steps, _FACTS, models, 5 * 2**30)
+    trial = {
+        "right": Measurement(0.5, (0.4, 0.6), Difference(0.8, (0.7, 0.9))),
+        "wrong": Measurement(-0.3, (-0.4, -0.2)),
+    }
+    return Summary("demo", 3, {"torch": "2.13.0"}, steps, _FACTS, models, trial, 5 * 2**30)
 
 
 def test_the_file_has_exactly_the_promised_fields(tmp_path: Path) -> None:
     write_summary(_summary(), tmp_path / "summary.json")
     written = json.loads((tmp_path / "summary.json").read_text())
-    assert list(written) == ["recipe", "seed", "versions", "steps", "metrics", "models", "peak_memory_bytes"]
+    names = ["recipe", "seed", "versions", "steps", "metrics", "models", "audio_prompt", "peak_memory_bytes"]
+    assert list(written) == names
     assert written["steps"][0] == {"name": "render", "wall_s": 12.5, "cpu_s": 20.0, "skipped": True}
     assert written["metrics"]["frechet_audio_distance"] == {"better": "higher", "unit": "distance", "judge": "held_out"}
     assert list(written["models"]) == ["control", "base", "lyric", "prompt", "musicality", "mixed", "interpolated"]
@@ -89,6 +95,7 @@ def _break(path: tuple[Any, ...], value: Any) -> Callable[[dict[str, Any]], None
         (_break(("steps", 1, "wall_s"), -1.0), r"a negative time"),
         (_break(("metrics", "phoneme_error_rate", "better"), "less"), r"better is 'less'; expected one of"),
         (_break(("models", "base"), None), r"models are .* expected"),
+        (_break(("audio_prompt", "wrong"), None), r"audio_prompt has \['right'\]; expected"),
         (_break(("models", "base", "phoneme_error_rate"), None), r"base has .* expected the metrics"),
         (
             _break(("models", "base", "phoneme_error_rate", "interval"), [0.1]),
@@ -115,10 +122,37 @@ def test_the_tables_show_every_model_step_and_reason() -> None:
     with console.capture() as capture:
         console.print(summary_tables(_summary()))
     shown = capture.get()
-    for expected in (*MODEL_ROWS, "missing: no model", "-0.050 [-0.080, -0.020]", "render (done before)", "5.00 GiB"):
+    for expected in (
+        *MODEL_ROWS,
+        "missing: no model",
+        "-0.050 [-0.080, -0.020]",
+        "right beats wrong: yes",
+        "render (done before)",
+        "5.00 GiB",
+    ):
         assert expected in shown
     assert "112.5" in shown  # 12.5 s + 100.0 s
     assert "(held out)" in shown
+
+
+def _trial(*, low: float, high: float) -> dict[str, Measurement]:
+    difference = Difference((low + high) / 2, (low, high))
+    return {"right": Measurement(0.5, (0.4, 0.6), difference), "wrong": Measurement(0.1, (0.0, 0.2))}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(0.1, 0.3, "yes"), (-0.3, -0.1, "no"), (-0.1, 0.3, "not established")]
+)
+def test_the_line_of_the_audio_prompt_says_what_its_interval_establishes(low: float, high: float, verdict: str) -> None:
+    line = audio_prompt_line(_trial(low=low, high=high))
+    assert line.endswith(f"right beats wrong: {verdict}")
+    assert f"[{low:+.3f}, {high:+.3f}]" in line
+
+
+def test_a_trial_that_could_not_be_made_says_why() -> None:
+    arms = {arm: missing_measurement("one singer") for arm in ("right", "wrong")}
+    assert audio_prompt_line(arms).endswith("missing: one singer")
+    assert audio_prompt_table(arms).rows[0] == ("the right prompt", "missing: one singer", "")
 
 
 def test_total_wall_time_counts_skipped_steps_as_when_they_were_done() -> None:

@@ -125,8 +125,9 @@ class Lane:
     def step(self) -> list[SampledSong]:
         """Draw the next column of every song; returns those that are finished."""
         rows, all_rows = self._rows, self._all_rows
-        positions = rows.prefix_lengths + rows.column
-        writers = LeLMCaches(*(cache.step(positions) for cache in self._caches))
+        places = rows.prefix_lengths + rows.column
+        writers = LeLMCaches(*(cache.step(places) for cache in self._caches))
+        positions = self.loaded.model.config.prefix_length + rows.column
         logits = self.loaded.model.step(rows.sequence[all_rows, :, rows.column], positions, writers)
         codes = self._choose(logits)[rows.song_rows]
         rows.column.add_(self._is_running())
@@ -208,7 +209,7 @@ class Lane:
 
 def _check_room(config: LeLMConfig, length_class: LengthClass, num_columns: int) -> None:
     room = min(config.max_positions, config.max_decoder_positions)
-    needed = length_class.max_prefix + num_columns
+    needed = config.prefix_length + num_columns
     if needed > room:
         raise ValueError(f"{length_class} needs {needed} positions; the model has {room}")
     if config.prefix_padding == "attended" and length_class.max_prefix != config.prefix_length:

@@ -86,7 +86,11 @@ def _summary() -> Summary:
         for name in ("render", "fit judges", "corpus", "train", "sample", "score", "pair", "align", "evaluate")
     )
     versions = {"python": "3.11.7", "torch": "2.13.0", "ray": "2.60.0"}
-    return Summary("demo", 0, versions, steps, _METRICS, models, 6 * 2**30)
+    trial = {
+        "right": Measurement(0.5, (0.4, 0.6), Difference(0.8, (0.7, 0.9))),
+        "wrong": Measurement(-0.3, (-0.4, -0.2)),
+    }
+    return Summary("demo", 0, versions, steps, _METRICS, models, trial, 6 * 2**30)
 
 
 def _song(seed: int, duration_s: float = 0.5) -> Waveform:

@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from jobs.tracking.mlflow_tracker import MlflowTracker
-from jobs.tracking.protocol import ModelReference
+from jobs.tracking.protocol import DatasetReference, ModelReference
 
 _START_LIMIT_S = 180.0
 
@@ -56,7 +56,7 @@ def _wait_until_healthy(uri: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.mark.slow
-def test_a_server_shows_metrics_artifacts_and_the_registered_model(tmp_path: Path, server_uri: str) -> None:
+def test_a_server_shows_metrics_artifacts_lineage_and_the_registered_model(tmp_path: Path, server_uri: str) -> None:
     report = tmp_path / "report.html"
     report.write_text("<p>songs</p>")
     model = ModelReference("lelm", "s3://models/base", "ab" * 32)
@@ -64,8 +64,11 @@ def test_a_server_shows_metrics_artifacts_and_the_registered_model(tmp_path: Pat
     tracker.run("key", "demo").log_artifact(report)
     child = tracker.step("key", "pretrain")
     child.log_metrics({"loss": 1.5}, step=3)
+    child.log_dataset(DatasetReference("corpus", "cd" * 32, "file:///corpus", 900), "training")
     child.log_model(model, "champion")
     child.finish()
+    tracker.step("key", "sample").log_model_input(model)
+    tracker.step("key", "pretrain/short").log_metrics({"loss": 2.5}, step=1)
     assert tracker.close() == 0
     assert not (tmp_path / "tracking.jsonl.refused").exists()
 
@@ -75,3 +78,8 @@ def test_a_server_shows_metrics_artifacts_and_the_registered_model(tmp_path: Pat
     assert by_step["pretrain"].data.metrics == {"loss": 1.5}
     assert [file.path for file in client.list_artifacts(by_step["(parent)"].info.run_id)] == ["report.html"]
     assert client.get_model_version_by_alias("lelm", "champion").tags["levo.uri"] == model.uri
+    pretrain = client.get_run(by_step["pretrain"].info.run_id)
+    assert [entry.dataset.name for entry in pretrain.inputs.dataset_inputs] == ["corpus"]
+    made, used = pretrain.outputs.model_outputs, client.get_run(by_step["sample"].info.run_id).inputs.model_inputs
+    assert [one.model_id for one in made] == [one.model_id for one in used]
+    assert by_step["pretrain/short"].data.tags["mlflow.parentRunId"] == pretrain.info.run_id

@@ -30,6 +30,7 @@ class Recorded:
     datasets: list[tuple[str, str]] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)
     status: str = ""
 
 
@@ -78,6 +79,8 @@ def _read_json_lines(folder: Path, step: str) -> Recorded:
                 recorded.artifacts.append(f"{content['folder']}/{Path(content['file']).name}")
             case EventKind.MODEL:
                 recorded.models.append(content["sha256"])
+            case EventKind.MODEL_INPUT:
+                recorded.used.append(content["sha256"])
             case EventKind.FINISH:
                 recorded.status = content["status"]
             case EventKind.BEGIN if recorded.status != "FINISHED":
@@ -103,9 +106,11 @@ def _read_mlflow(folder: Path, step: str) -> Recorded:
     ]
     listed = client.list_artifacts(run.info.run_id, "report")
     models = [version.tags["levo.sha256"] for version in client.search_model_versions(f"run_id = '{run.info.run_id}'")]
+    inputs = client.get_run(run.info.run_id).inputs.model_inputs  # a search leaves them out
+    used = [client.get_logged_model(model.model_id).tags["levo.sha256"] for model in inputs]
     tags = {name: value for name, value in run.data.tags.items() if not name.startswith(("mlflow.", "levo."))}
     return Recorded(
-        run.data.params, metrics, tags, datasets, [file.path for file in listed], models, str(run.info.status)
+        run.data.params, metrics, tags, datasets, [file.path for file in listed], models, used, str(run.info.status)
     )
 
 
@@ -131,6 +136,7 @@ def test_what_is_logged_is_found_again(tmp_path: Path, open_it: Opener, read: Re
     child.log_tags({"phase": "language model"})
     child.log_model(_MODEL, "candidate")
     child.finish()
+    tracker.step(_KEY, "sample").log_model_input(_MODEL)
     parent.finish(RunStatus.FAILED)
     assert tracker.close() == 0
 
@@ -143,6 +149,27 @@ def test_what_is_logged_is_found_again(tmp_path: Path, open_it: Opener, read: Re
     assert seen_child.tags == {"phase": "language model"}
     assert seen_child.models == [_MODEL.sha256]
     assert seen_child.status == "FINISHED"
+    assert read(tmp_path, "sample").used == [_MODEL.sha256]
+
+
+@_TRACKERS
+def test_a_run_that_tells_everything_again_has_it_once(tmp_path: Path, open_it: Opener, read: Reader) -> None:
+    for _ in range(2):
+        tracker = open_it(tmp_path)
+        child = tracker.step(_KEY, "pretrain")
+        child.log_parameters({"seed": 0})
+        for step in (1, 2):
+            child.log_metrics({"loss": 3.5 - step}, step=step)
+        child.log_metrics({"wall_s": 7.0})
+        child.log_dataset(DatasetReference("corpus", "cd" * 32, "file:///corpus", 900), "training")
+        child.log_model(_MODEL, "candidate")
+        tracker.step(_KEY, "sample").log_model_input(_MODEL)
+        child.finish()
+        assert tracker.close() == 0
+    seen = read(tmp_path, "pretrain")
+    assert seen.metrics == {"loss": [(1, 2.5), (2, 1.5)], "wall_s": [(0, 7.0)]}
+    assert (seen.datasets, seen.models, seen.status) == ([("corpus", "training")], [_MODEL.sha256], "FINISHED")
+    assert read(tmp_path, "sample").used == [_MODEL.sha256]
 
 
 @_TRACKERS
@@ -189,6 +216,54 @@ def test_a_child_hangs_under_its_parent_and_a_model_is_registered_once(tmp_path:
     (version,) = client.search_model_versions("name = 'lelm'")
     assert client.get_model_version_by_alias("lelm", "champion").version == version.version
     assert version.tags["levo.uri"] == _MODEL.uri
+
+
+def test_a_part_of_a_step_hangs_under_the_step(tmp_path: Path) -> None:
+    tracker = open_tracker(tmp_path)
+    tracker.step(_KEY, "train/extend").log_metrics({"loss": 1.0}, step=10)
+    assert tracker.close() == 0
+    client = MlflowClient(store_uri(tmp_path), store_uri(tmp_path))
+    runs = client.search_runs([client.get_experiment_by_name("levo").experiment_id])
+    by_step = {run.data.tags["levo.step"]: run for run in runs}
+    assert by_step["train/extend"].data.tags["mlflow.parentRunId"] == by_step["train"].info.run_id
+    assert by_step["train"].data.tags["mlflow.parentRunId"] == by_step["(parent)"].info.run_id
+
+
+def test_names_that_mlflow_does_not_take_are_changed_and_nothing_is_refused(tmp_path: Path) -> None:
+    tracker = open_tracker(tmp_path)
+    run = tracker.run(_KEY, "demo")
+    run.log_metrics({"examples.studio+wild": 2.0, "missing.the scorer's noise": 1.0, "a//b/": 3.0, "x" * 300: 4.0})
+    run.log_parameters({"phases.50%": 1, "../up": 2})
+    run.log_tags({"git_commit": "abc"})
+    assert tracker.close() == 0
+    seen = _read_mlflow(tmp_path, "")
+    assert seen.metrics == {
+        "examples.studio_wild": [(0, 2.0)],
+        "missing.the scorer_s noise": [(0, 1.0)],
+        "a/b": [(0, 3.0)],
+        "x" * 250: [(0, 4.0)],
+    }
+    assert seen.parameters == {"phases.50_": "1", "__/up": "2"}
+    assert not (tmp_path / "tracking.jsonl.refused").exists()
+    client = MlflowClient(store_uri(tmp_path), store_uri(tmp_path))
+    (parent,) = client.search_runs([client.get_experiment_by_name("levo").experiment_id])
+    assert parent.data.tags["mlflow.source.git.commit"] == "abc"
+
+
+def test_a_model_that_nobody_registered_is_no_input(tmp_path: Path) -> None:
+    tracker = open_tracker(tmp_path)
+    tracker.step(_KEY, "sample").log_model_input(_MODEL)
+    assert tracker.close() == 0
+    assert "is not registered" in (tmp_path / "tracking.jsonl.refused").read_text()
+
+
+def test_a_file_that_cannot_be_written_costs_the_event_and_not_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = JsonLinesTracker(tmp_path / "run" / "tracking.jsonl")
+    shutil.rmtree(tmp_path / "run")
+    tracker.run(_KEY, "demo").log_metrics({"loss": 1.0})
+    assert "a tracking event is lost" in caplog.text
 
 
 def test_a_dead_server_stops_nothing_and_gets_its_events_later(tmp_path: Path) -> None:

@@ -56,6 +56,25 @@ def test_unused_condition_positions_change_nothing_in_new_models(model: LeLM, ma
         torch.testing.assert_close(full, short, rtol=1e-5, atol=1e-5)
 
 
+def test_what_is_left_out_moves_nothing_else(model: LeLM, masked_config: LeLMConfig) -> None:
+    """The same song under a full prefix whose unused places are masked by hand, at positions that count through."""
+    tokens, sequence = some_tokens(masked_config, [9]), some_sequence(masked_config, 1)
+    prefix = model.condition_provider(tokens)
+    x = torch.cat([prefix.language_model, model.embed_mixed(sequence)], dim=1)
+    positions = torch.cat([prefix.positions, masked_config.prefix_length + torch.arange(NUM_COLUMNS)])[None]
+    hidden = torch.cat([~prefix.is_used[0], torch.zeros(NUM_COLUMNS, dtype=torch.bool)])
+    length = x.shape[1]
+    forbidden = torch.ones(length, length, dtype=torch.bool).triu(1) | (hidden[None] & ~torch.eye(length).bool())
+
+    class Masked:
+        def extend(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            return keys, values, torch.zeros(length, length).masked_fill(forbidden, -torch.inf)
+
+    states = model.transformer.model(x, positions, [Masked()] * masked_config.num_layers)
+    expected = model.mixed_logits(states[:, -NUM_COLUMNS:])
+    torch.testing.assert_close(model(sequence, tokens).logits[0], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_released_models_attend_to_unused_condition_positions(model: LeLM, masked_config: LeLMConfig) -> None:
     attended = LeLM(replace(masked_config, prefix_padding="attended"))
     attended.load_state_dict(model.state_dict())

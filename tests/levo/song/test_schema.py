@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float32, Int32
 
 from levo.song.arrays import Array
-from levo.song.candidate import Candidate, PreferencePair, ScoredCandidate
+from levo.song.candidate import PreferencePair, ScoredCandidate
 from levo.song.description import Description, MusicalityTier
 from levo.song.lyrics import Lyrics, Section
 from levo.song.schema import (
@@ -159,7 +159,7 @@ def test_a_struct_column_keeps_its_nulls(records: list[Everything | None]) -> No
 
 
 RECORDS = [
-    Candidate("c", "p", 3, "digest", TokenGrid(np.arange(6, dtype=np.int32).reshape(3, 2)), ended=True),
+    TokenGrid(np.arange(6, dtype=np.int32).reshape(3, 2)),
     ScoredCandidate("c", "p", {"per": Score(0.25), "musicality": missing_score("silent")}),
     PreferencePair("x", Axis.LYRIC, "p", "a", "b", "per", 0.1, 0.3, 0.2, 0.05, 0.1, "scorer", "model"),
     Description(("female", "dark"), MusicalityTier.VERY_HIGH),

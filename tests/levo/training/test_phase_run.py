@@ -9,6 +9,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from levo.alignment.stage_tasks import StageTasks
+from levo.model.lelm import new_lelm
+from levo.model.store import load_config, save_model
 from levo.training.checkpoints import FolderCheckpoints
 from levo.training.engine import PlainEngine
 from levo.training.examples import ExampleStore
@@ -102,6 +104,21 @@ def test_a_killed_run_goes_on_to_the_same_curve_and_the_same_weights(
     assert _curve(tmp_path / "killed", "pretrain") == _curve(tmp_path / "whole", "pretrain")
     assert resumed.model_digest == whole.model_digest
     assert resumed.identity == whole.identity
+
+
+def test_a_checkpoint_of_another_shape_is_not_gone_on_from(
+    tmp_path: Path, pretrain: PhaseConfig, tiny_model: Path
+) -> None:
+    wider = replace(load_config(tiny_model), feed_forward_width=64)
+    save_model(new_lelm(wider, seed=0), tiny_model / "tokenizer", tmp_path / "wider")
+    other = replace(pretrain, init_model=tmp_path / "wider")
+    (fresh,) = _runner(tmp_path / "fresh").run_all([other])
+    with pytest.raises(KilledError):
+        _runner(tmp_path / "mixed", die_after=5).run_all([pretrain])
+    assert list((tmp_path / "mixed" / "pretrain" / "checkpoints").iterdir())
+    (trained,) = _runner(tmp_path / "mixed").run_all([other])
+    assert trained.model_digest == fresh.model_digest
+    assert _curve(tmp_path / "mixed", "pretrain") == _curve(tmp_path / "fresh", "pretrain")
 
 
 def test_what_is_finished_is_skipped_until_data_recipe_or_initial_weights_change(

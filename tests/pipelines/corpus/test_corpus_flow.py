@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +21,13 @@ import soundfile
 from annotation.recogniser.protocol import Transcript
 from annotation.tags.protocol import NO_TAGS, TagEstimate, Tags
 from levo.codec.stems import Stems
+from levo.song.files import DiskError
 from levo.song.scores import Score, missing_score
 from levo.song.structure import StructureTag
 from levo.song.timing import TimedPhoneme, TimedSection, TimedWord
 from levo.song.tokens import TokenGrid
 from levo.song.waveform import Waveform
+from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.flow import CorpusConfig, CorpusModels, ForeignCorpusError, PreparedCorpus, prepare_corpus
 from pipelines.corpus.label import Ask
 from pipelines.corpus.records import LabelSource, PreparedSong
@@ -255,6 +259,66 @@ def test_every_recording_is_a_labelled_song_or_a_counted_refusal(flow: Flow) -> 
     assert [tier is None for tier in tiers] == [True, True] + [False] * 10
 
 
+def write_bad_recordings(folder: Path) -> dict[str, str]:
+    """One good song, and every kind of bad one under its own name; returns what each is refused for."""
+    folder.mkdir()
+    write_tone(folder / "good.flac", 0.5)
+    tone = np.full(2 * RATE, 0.5, np.float32)
+    holes = tone.copy()
+    holes[1000:1010] = np.nan
+    write_tone(folder / "silent.flac", 0.0)
+    write_tone(folder / "too short.flac", 0.5, duration_s=0.3)
+    write_tone(folder / "too long.flac", 0.5, duration_s=6.0)
+    write_tone(folder / "low rate.flac", 0.5, rate=4000)
+    write_tone(folder / "six channels.flac", 0.5, num_channels=6)
+    soundfile.write(folder / "not a number.wav", holes, RATE, subtype="FLOAT")
+    soundfile.write(folder / "far too loud.wav", 1000 * tone, RATE, subtype="FLOAT")
+    (folder / "text.flac").write_text("no sound")
+    (folder / "empty.flac").touch()
+    (folder / "cut.flac").write_bytes((folder / "good.flac").read_bytes()[:-100])
+    rows: list[dict[str, object]] = [
+        {"song_id": path.stem, "audio": path.name} for path in sorted(folder.iterdir()) if path.is_file()
+    ]
+    rows += [
+        {"song_id": "unknown tag", "audio": "good.flac", "lyrics": "[hook] la."},
+        {"song_id": "instrumental text", "audio": "good.flac", "lyrics": "[inst-short] la."},
+        {"song_id": "absent", "audio": "absent.flac"},
+        {"song_id": "outside", "audio": "../outside.flac"},
+    ]
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "no json\n")
+    return {
+        "silent": "check: silent",
+        "too short": "check: too short",
+        "too long": "check: too long",
+        "low rate": "check: sample rate out of range",
+        "six channels": "check: too many channels",
+        "not a number": "check: not finite",
+        "far too loud": "check: out of range",
+        "text": "check: unreadable",
+        "empty": "check: empty file",
+        "cut": "check: unreadable",
+        "unknown tag": "listing: bad lyrics",
+        "instrumental text": "listing: bad lyrics",
+        "absent": "listing: missing",
+        "outside": "listing: path outside the folder",
+        "metadata.jsonl, line 16": "listing: bad metadata",
+    }
+
+
+def test_every_kind_of_bad_recording_is_a_counted_refusal_and_the_good_one_is_used(tmp_path: Path) -> None:
+    refused = write_bad_recordings(tmp_path / "bad")
+    flow = Flow(tmp_path / "bad", tmp_path / "corpus", InProcessExecutor(batch_size=4))
+    config = CorpusConfig(limits=AudioLimits(max_duration_s=5.0))
+    ran = flow.run(config)
+    assert ran.refusals == refused
+    assert list(ran.songs) == ["good"]
+    stored = open_corpus(flow.corpus)
+    assert {row.item_id for row in stored.refusals} == set(refused)
+    assert all(row.detail for row in stored.refusals)
+    assert not list(flow.corpus.rglob("*.partial"))
+    assert flow.run(config).num_calls == 0
+
+
 def test_the_published_corpus_holds_the_songs_their_tokens_and_stems(flow: Flow) -> None:
     ran = flow.run()
     corpus = open_corpus(flow.corpus)
@@ -348,24 +412,38 @@ def test_a_model_that_is_not_the_one_that_was_meant_is_refused(recordings: Path,
         prepare_corpus(recordings, tmp_path / "corpus", swapped, CorpusConfig(), InProcessExecutor())
 
 
-def test_a_failed_run_publishes_nothing_and_the_next_goes_on(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full_disk(self: FakeCodec, stems: Stems) -> TokenGrid:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(FakeTagger, "tag", full_disk)
-        with pytest.raises(OSError, match="No space left"):
-            flow.run()
+@pytest.mark.parametrize("num_bytes", [2_000, 8_000, 30_000])
+def test_a_full_disk_publishes_nothing_and_the_next_run_goes_on(
+    flow: Flow, num_bytes: int, small_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    with small_disk(num_bytes), pytest.raises(DiskError, match=re.escape(f"cannot write {flow.corpus}/")):
+        flow.run()
     assert not (flow.corpus / "CURRENT").exists()
     assert not list(flow.corpus.rglob("*.partial"))
-    assert sorted(flow.run().songs) == [f"song{number:02d}" for number in range(12)]
-
-
-def test_a_killed_run_goes_on_where_it_was(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = flow.run()
+    assert sorted(again.songs) == [f"song{number:02d}" for number in range(12)]
     whole = Flow(flow.recordings, flow.corpus.with_name("whole corpus"), flow.executor).run()
-    monkeypatch.setattr("pipelines.flow.run.REMEMBER_EVERY_S", 0.0)
+    assert again.prepared.outcomes == whole.prepared.outcomes
+
+
+def run_in_a_new_process(act: Callable[[], object]) -> int:
+    """The exit code of a process that does nothing else; it is no fork, which would share Ray's sockets."""
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    program = "import pickle, sys; pickle.load(sys.stdin.buffer)()"
+    done = subprocess.run([sys.executable, "-c", program], input=cloudpickle.dumps(act), check=False)
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    return done.returncode
+
+
+def test_a_killed_run_goes_on_where_it_was(flow: Flow) -> None:
+    whole = Flow(flow.recordings, flow.corpus.with_name("whole corpus"), flow.executor).run()
 
     def killed() -> None:
+        import pipelines.flow.run
+
+        pipelines.flow.run.REMEMBER_EVERY_S = 0.0
         score = FakeJudge.score
 
         def score_some(self: FakeJudge, songs: Sequence[Waveform]) -> list[Score]:
@@ -373,13 +451,10 @@ def test_a_killed_run_goes_on_where_it_was(flow: Flow, monkeypatch: pytest.Monke
                 os.kill(os.getpid(), signal.SIGKILL)
             return score(self, songs)
 
-        monkeypatch.setattr(FakeJudge, "score", score_some)
+        FakeJudge.score = score_some  # type: ignore[method-assign]
         flow.run()
 
-    process = multiprocessing.get_context("fork").Process(target=killed)
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    assert run_in_a_new_process(killed) == -signal.SIGKILL
     assert not (flow.corpus / "CURRENT").exists()
     again = flow.run()
     assert 0 < again.num_calls < whole.num_calls

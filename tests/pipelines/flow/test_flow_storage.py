@@ -1,10 +1,9 @@
 """Objects, snapshots and memory: whole or not there, whatever happens while they are written."""
 
-import multiprocessing
-import resource
-import signal
+import re
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from levo.song.files import DiskError
 from levo.song.schema import records_of, table_of
 from levo.song.waveform import Waveform
-from pipelines.flow.atomic import write_atomically, write_bytes_atomically
 from pipelines.flow.objects import ObjectError, ObjectReference, ObjectStore, as_stored
 from pipelines.flow.outcomes import outcome_table, records_of_outcomes, refusals_of_outcomes
 from pipelines.flow.snapshot import SnapshotError, SnapshotStore
 from pipelines.flow.stage import Refusal
 
 FILE_LIMIT_BYTES = 4096
+SmallDisk = Callable[[int], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +40,15 @@ def every_file(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-def run_with_a_small_disk(act: Callable[[], object]) -> None:
-    """Run in a child process whose files may not pass 4 KiB: writing more raises OSError there, as a full disk does."""
-
-    def child() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_LIMIT_BYTES, FILE_LIMIT_BYTES))
-        with pytest.raises(OSError, match="File too large"):
-            act()
-
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-
-
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "file"
-    write_bytes_atomically(path, b"old")
-    run_with_a_small_disk(lambda: write_bytes_atomically(path, b"x" * 2 * FILE_LIMIT_BYTES))
-    assert every_file(tmp_path) == {path}
-    assert path.read_bytes() == b"old"
-
-
-def test_an_interrupt_while_writing_leaves_nothing(tmp_path: Path) -> None:
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / "file", write)
-    assert every_file(tmp_path) == set()
-
-
-def test_a_full_disk_leaves_the_snapshot_before(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_snapshot_before(tmp_path: Path, small_disk: SmallDisk) -> None:
     store = SnapshotStore(tmp_path)
     before = store.publish({"fruit": table_of(APPLES, Fruit)}, {})
     files = every_file(tmp_path)
-    run_with_a_small_disk(lambda: store.publish({"fruit": table_of(MANY, Fruit)}, {}))
+    with small_disk(FILE_LIMIT_BYTES), pytest.raises(DiskError, match=re.escape(f"cannot write {tmp_path}")):
+        store.publish({"fruit": table_of(MANY, Fruit)}, {})
     assert every_file(tmp_path) == files
     assert store.current() == before
+    assert records_of(store.publish({"fruit": table_of(MANY, Fruit)}, {}).table("fruit"), Fruit) == MANY
 
 
 def test_what_a_killed_publisher_left_is_cleared_away(tmp_path: Path) -> None:
@@ -90,9 +59,10 @@ def test_what_a_killed_publisher_left_is_cleared_away(tmp_path: Path) -> None:
     assert not left.exists()
 
 
-def test_a_full_disk_leaves_no_part_of_an_object(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_part_of_an_object(tmp_path: Path, small_disk: SmallDisk) -> None:
     store = ObjectStore(tmp_path)
-    run_with_a_small_disk(lambda: store.put_array(np.arange(4096)))
+    with small_disk(FILE_LIMIT_BYTES), pytest.raises(DiskError, match=re.escape(f"cannot write {tmp_path}")):
+        store.put_array(np.arange(4096))
     assert every_file(tmp_path) == set()
 
 

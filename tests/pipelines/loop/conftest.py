@@ -1,4 +1,4 @@
-"""A LeLM of a few thousand weights, songs and pairs to train it on."""
+"""Songs and pairs to train the tiny model on, and the three stages over them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from levo.alignment.pairs import PairExample, write_pairs
-from levo.model.config import demo_config
-from levo.model.lelm import new_lelm
-from levo.model.store import save_model
-from levo.model.tokenizer import build_tokenizer
 from levo.training.examples import TrainingExample, write_examples
 from levo.training.phases import NO_DROPOUT, PhaseConfig, Stage
 
-_WORDS = ("sun", "moon", "rain", "wind")
 _NUM_CODES = 24
 
 
@@ -51,24 +46,8 @@ class TinyTraining:
 
 
 @pytest.fixture(scope="session")
-def tiny_training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
+def tiny_training(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
     folder = tmp_path_factory.mktemp("tiny-training")
-    vocabulary = build_tokenizer(_WORDS, folder / "tokenizer")
-    config = replace(
-        demo_config(vocabulary),
-        width=32,
-        num_heads=2,
-        feed_forward_width=48,
-        num_layers=2,
-        num_decoder_layers=1,
-        code_size=_NUM_CODES,
-        max_positions=160,
-        max_decoder_positions=160,
-        max_lyrics_tokens=16,
-        max_description_tokens=8,
-        max_prompt_frames=6,
-    )
-    save_model(new_lelm(config, seed=0), folder / "tokenizer", folder / "model")
     generator = np.random.default_rng(0)
 
     def codes(num_frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
@@ -84,4 +63,4 @@ def tiny_training(tmp_path_factory: pytest.TempPathFactory) -> TinyTraining:
     ]
     write_examples(songs, folder / "songs")
     write_pairs(pairs, folder / "pairs")
-    return TinyTraining(folder / "model", folder / "songs", folder / "pairs")
+    return TinyTraining(tiny_model, folder / "songs", folder / "pairs")

@@ -1,9 +1,11 @@
 """Sampling on Ray Serve: a swap under load loses nothing, and every answer names exactly one of the two models."""
 
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from levo.model.lelm import new_lelm
 from levo.model.sampling.engine import RequestError, SamplingEngine
 from levo.model.sampling.lane import LengthClass
 from levo.model.sampling.request import SampledSong, SamplingRequest
-from levo.model.store import load_model, save_model
+from levo.model.store import ModelFolderError, load_model, save_model
 from levo.model.tokenizer import build_tokenizer
 from pipelines.loop.serving import (
     SamplingService,
@@ -24,6 +26,7 @@ from pipelines.loop.serving import (
     write_pointer,
 )
 
+START_LIMIT_S = 180
 CONFIG = ServingConfig(length_classes=(LengthClass(num_rows=8, max_frames=40, max_prefix=24),))
 
 
@@ -49,9 +52,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 
 @pytest.fixture(scope="module")
-def service(local_ray: None, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamplingService]:
-    yield start_sampling(CONFIG, models.first, tmp_path_factory.mktemp("serving") / "model")
-    stop_sampling()
+def service(
+    local_ray: None, models: Models, tmp_path_factory: pytest.TempPathFactory, within: Callable[..., Any]
+) -> Iterator[SamplingService]:
+    pointer = tmp_path_factory.mktemp("serving") / "model"
+    yield within(START_LIMIT_S, lambda: start_sampling(CONFIG, models.first, pointer))
+    within(START_LIMIT_S, stop_sampling)
 
 
 def requests_of(prefix: str, num_songs: int) -> list[SamplingRequest]:
@@ -59,7 +65,6 @@ def requests_of(prefix: str, num_songs: int) -> list[SamplingRequest]:
     return [SamplingRequest(f"{prefix}-{number}", conditions, number, 40) for number in range(num_songs)]
 
 
-@pytest.mark.slow
 @pytest.mark.ray
 def test_a_swap_under_load_loses_nothing_and_every_song_names_the_model_that_made_it(
     service: SamplingService, models: Models
@@ -86,7 +91,6 @@ def test_a_swap_under_load_loses_nothing_and_every_song_names_the_model_that_mad
         assert all(song.tokens.codes.tolist() == served[song.request_id] for song in pure)
 
 
-@pytest.mark.slow
 @pytest.mark.ray
 def test_a_refused_request_says_why_and_the_service_goes_on(service: SamplingService) -> None:
     too_long = SamplingRequest("long", Conditions("[verse] sun."), 0, 900)
@@ -95,6 +99,25 @@ def test_a_refused_request_says_why_and_the_service_goes_on(service: SamplingSer
     with pytest.raises(RequestError, match="unknown structure tag"):
         service.sample([SamplingRequest("tag", Conditions("[vers] sun."), 0, 10)])
     assert len(service.sample(requests_of("after", 2))) == 2
+
+
+@pytest.mark.ray
+def test_a_model_that_cannot_be_swapped_in_leaves_the_one_that_runs(
+    service: SamplingService, models: Models, tiny_model: Path, tmp_path: Path
+) -> None:
+    running = service.sample(requests_of("before", 1))[0].model_digest
+    damaged = tmp_path / "damaged"
+    shutil.copytree(models.first, damaged)
+    (damaged / "model.safetensors").write_bytes(b"half")
+    for folder, problem in (
+        (tmp_path / "nowhere", "holds no model"),
+        (tiny_model, "has another config than"),
+        (damaged, "is damaged"),
+    ):
+        with pytest.raises(ModelFolderError, match=problem):
+            service.swap_model(folder)
+        assert read_pointer(service.pointer) in (models.first, models.second)
+    assert service.sample(requests_of("after refusals", 1))[0].model_digest == running
 
 
 def test_the_pointer_names_a_folder_and_is_moved_whole(tmp_path: Path) -> None:

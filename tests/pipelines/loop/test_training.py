@@ -1,4 +1,6 @@
 import os
+import re
+import resource
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -9,6 +11,7 @@ from safetensors.torch import load_file
 
 from levo.alignment.in_process import run_phases_in_process
 from levo.alignment.stage_tasks import StageTasks
+from levo.song.files import DiskError
 from levo.training.journal import read_journal
 from levo.training.loop import LoggedStep
 from levo.training.phase_run import TaskSource
@@ -68,6 +71,49 @@ def test_one_fit_runs_the_stages_and_a_crash_changes_nothing(
     again = run_phases(tiny_training.phases, tmp_path / "ray", on_log)
     assert [result.skipped for result in again] == [True, True, True]
     assert [result.model_digest for result in again] == [result.model_digest for result in results]
+
+
+def _tasks_on_a_small_disk(step: int, marker: Path) -> TaskSource:
+    """Tasks of which one leaves its worker no room for files from the given step on, once."""
+
+    class FillingTask:
+        def __init__(self, task: Any) -> None:
+            self.task = task
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.task, name)
+
+        def micro_batches(self, at_step: int, *place: Any) -> Any:
+            if at_step == step and not marker.exists():
+                marker.touch()
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
+            return self.task.micro_batches(at_step, *place)
+
+    class FillingTasks(StageTasks):
+        def task(self, setting: Any) -> Any:
+            return FillingTask(super().task(setting))
+
+    return FillingTasks()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_full_disk_stops_the_fit_by_name_and_the_next_one_goes_on(
+    local_ray: None, tiny_training: Any, tmp_path: Path
+) -> None:
+    phases = tiny_training.phases[:1]
+    (plain,) = run_phases_in_process(phases, tmp_path / "plain", lambda *_: None)
+    marker, storage = tmp_path / "full", tmp_path / "ray"
+    tasks, scale = _tasks_on_a_small_disk(7, marker), TrainingScale(max_failures=0)
+    with pytest.raises(DiskError, match=re.escape(f"cannot write {storage}: File too large")):
+        run_phases(phases, storage, lambda *_: None, scale, tasks=tasks)
+    assert marker.exists()
+    assert not (storage / "pretrain" / "result.json").exists()
+    assert not (storage / "pretrain" / "model").exists()
+    (resumed,) = run_phases(phases, storage, lambda *_: None, scale, tasks=tasks)
+    assert resumed.identity == plain.identity
+    for expected, got in zip(_curve(tmp_path / "plain", "pretrain"), _curve(storage, "pretrain"), strict=True):
+        assert got == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.ray

@@ -1,6 +1,9 @@
 """The corpus on disk: files as a user would have them, faults only where the truth says, and the same bytes always."""
 
 import json
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 import soundfile
 
 from levo.song.digest import digest_file
+from levo.song.files import DiskError
 from pipelines.rendered import corpus as corpus_module
 from pipelines.rendered.catalogue import Collection, RenderedCorpusConfig, draw_corpus
 from pipelines.rendered.corpus import METADATA_FILE, TRUTH_FILE, ForeignCorpusError, write_corpus
@@ -17,6 +21,8 @@ from pipelines.rendered.noise import NoiseShares
 from pipelines.rendered.song import pcm16, render_song
 from pipelines.rendered.voice import Voice
 from pipelines.rendered.world import WorldConfig
+
+SmallDisk = Callable[[int], AbstractContextManager[None]]
 
 
 @pytest.fixture(scope="session")
@@ -174,17 +180,18 @@ def test_a_run_killed_between_two_files_goes_on_to_the_same_bytes(
     assert _digests(out) == _digests(written)
 
 
-def test_a_full_disk_is_an_error_that_leaves_no_half_written_file(
-    config: RenderedCorpusConfig, bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_full_disk_names_the_song_leaves_no_half_written_file_and_the_next_call_goes_on(
+    written: Path, config: RenderedCorpusConfig, bank: Path, tmp_path: Path, small_disk: SmallDisk
 ) -> None:
-    def write_half(place: Path, *_: Any, **__: Any) -> None:
-        Path(place).write_bytes(b"fLaC")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(soundfile, "write", write_half)
-    with pytest.raises(OSError, match="No space left"):
-        write_corpus(config, tmp_path / "full", _ignore, bank_folder=bank, num_workers=1)
-    assert {path.name for path in (tmp_path / "full").rglob("*") if path.is_file()} == {"render.json"}
+    out = tmp_path / "full"
+    largest = max(path.stat().st_size for path in written.rglob("*.flac"))
+    with small_disk(largest - 1), pytest.raises(DiskError, match=re.escape(f"cannot write {out}/")):
+        write_corpus(config, out, _ignore, bank_folder=bank, num_workers=1)
+    expected = _digests(written)
+    assert _digests(out).items() < expected.items()
+    resumed = write_corpus(config, out, _ignore, bank_folder=bank, num_workers=1)
+    assert 0 < resumed.num_rendered < 22
+    assert _digests(out) == expected
 
 
 def test_a_folder_of_another_config_is_refused_and_left_alone(

@@ -1,5 +1,7 @@
 """The note bank: stored and read back it is the same voice, and a damaged file is noticed."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from levo.song.files import DiskError
 from pipelines.rendered import voice as voice_module
 from pipelines.rendered.voice import Voice, bank_path, build_voice, load_voice, open_voice
 from pipelines.rendered.world import Tempo, WorldConfig
@@ -50,6 +53,14 @@ def test_no_partial_file_is_left_beside_a_bank(voice: Voice, tmp_path: Path) -> 
     path = voice.save(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
     assert set(load_file(path)) == {"8", "10", "12"}
+
+
+def test_a_full_disk_leaves_no_part_of_a_bank(
+    voice: Voice, tmp_path: Path, small_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    with small_disk(4096), pytest.raises(DiskError, match=f"cannot write {bank_path(voice.config, tmp_path)}"):
+        voice.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_note_is_about_as_loud_and_none_clips(voice: Voice) -> None:

@@ -213,5 +213,5 @@ def test_songs_join_by_the_prefill_or_all_that_wait(
 def test_a_class_that_the_model_cannot_hold_is_refused(loaded: LoadedModel) -> None:
     engine = SamplingEngine(loaded, [LengthClass(num_rows=1, max_frames=9000, max_prefix=40)])
     engine.submit(plain_request("a", 0))
-    with pytest.raises(ValueError, match="needs 9043 positions; the model has 1280"):
+    with pytest.raises(ValueError, match="needs 9247 positions; the model has 1280"):
         engine.step()

@@ -1,0 +1,235 @@
+"""Songs over HTTP: a front before the replicas takes orders, answers with tokens and sound, and swaps the model."""
+
+import asyncio
+import base64
+import io
+import ipaddress
+import json
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import soundfile
+from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.handle import DeploymentHandle
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from levo.codec.protocol import Codec
+from levo.model.sampling.request import SampledSong
+from levo.model.store import CONFIG_FILE
+from levo.song.tokens import TokenGrid
+from pipelines.loop.serving import (
+    APPLICATION,
+    ServingConfig,
+    SongReplica,
+    check_replacement,
+    read_pointer,
+    song_deployment,
+    write_pointer,
+)
+from pipelines.loop.song_orders import FieldProblem, OrderError, OrderTaker
+
+_BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _UNPROCESSABLE, _UNAVAILABLE = 400, 403, 404, 409, 422, 503
+_FRONT_CPUS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the service listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+    @property
+    def url(self) -> str:
+        """What a client is given."""
+        return f"http://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """What the front is made of; `models` is the folder whose sub-folders are the models that may be served."""
+
+    models: Path
+    pointer: Path
+    orders: OrderTaker
+    open_codec: Callable[[], Codec]
+
+
+class SongFront:
+    """Answers HTTP; the replicas behind it sing. Every refusal is JSON: `errors`, each with field and problem."""
+
+    def __init__(self, config: HttpConfig, replicas: DeploymentHandle) -> None:
+        self._config = config
+        self._replicas = replicas
+        self._codec = config.open_codec()
+        self._swapping = asyncio.Lock()
+        self._routes = {
+            ("POST", "/songs"): self.sing,
+            ("GET", "/health"): self.health,
+            ("GET", "/prompts"): self.prompts,
+            ("PUT", "/model"): self.swap,
+        }
+
+    async def __call__(self, request: Request) -> JSONResponse:
+        """Answer one HTTP request."""
+        act = self._routes.get((request.method, request.url.path))
+        if act is None:
+            known = ", ".join(" ".join(route) for route in self._routes)
+            return _refusal(
+                _NOT_FOUND, FieldProblem(None, f"no {request.method} {request.url.path}; there are {known}")
+            )
+        return await act(request)
+
+    async def sing(self, request: Request) -> JSONResponse:
+        """Draw an order's candidates, in the order of their seeds."""
+        try:
+            order = self._config.orders.order_of(_parsed(await request.body()))
+        except json.JSONDecodeError as error:
+            problem = FieldProblem(None, f"the body is no JSON: {error.msg}", error.lineno, error.colno)
+            return _refusal(_BAD_REQUEST, problem)
+        except OrderError as error:
+            return _refusal(_UNPROCESSABLE, *error.problems)
+        answers = [self._replicas.sample.remote(one) for one in self._config.orders.requests_of(order)]
+        try:
+            songs = await asyncio.gather(*answers)
+        except RayTaskError as error:
+            if not isinstance(error.cause, ValueError):
+                return _unavailable(error)
+            return _refusal(_UNPROCESSABLE, FieldProblem(None, str(error.cause)))
+        except RayError as error:
+            return _unavailable(error)
+        return JSONResponse({"songs": [await asyncio.to_thread(self._answer, song, order.audio) for song in songs]})
+
+    async def health(self, _request: Request) -> JSONResponse:
+        """The model that songs start on; 503 while no replica answers."""
+        try:
+            digest = await self._replicas.model_digest.remote()
+        except RayError as error:
+            return _unavailable(error)
+        return JSONResponse({"status": "ok", "model": self._running().name, "model_digest": digest})
+
+    async def prompts(self, _request: Request) -> JSONResponse:
+        """The names that `audio_prompt` may have."""
+        return JSONResponse({"prompts": sorted(self._config.orders.audio_prompts)})
+
+    async def swap(self, request: Request) -> JSONResponse:
+        """Start songs on another model from now on; taken from this machine alone."""
+        if not _is_local(request):
+            return _refusal(_FORBIDDEN, FieldProblem(None, "the model is swapped from the service's own machine alone"))
+        try:
+            name = _parsed(await request.body())["name"]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            return _refusal(_BAD_REQUEST, FieldProblem("name", 'expected a JSON object {"name": MODEL}'))
+        known = model_names(self._config.models)
+        if name not in known:
+            return _refusal(_NOT_FOUND, FieldProblem("name", f"no model {name!r}; expected one of {', '.join(known)}"))
+        async with self._swapping:
+            return await self._swap(self._config.models / name)
+
+    async def _swap(self, folder: Path) -> JSONResponse:
+        before = self._running()
+        try:
+            check_replacement(before, folder)
+        except ValueError as error:
+            return _refusal(_CONFLICT, FieldProblem("name", str(error)))
+        write_pointer(self._config.pointer, folder)
+        try:
+            digest = await self._replicas.refresh.remote()
+        except RayError as error:
+            write_pointer(self._config.pointer, before)
+            return _refusal(_CONFLICT, FieldProblem("name", str(getattr(error, "cause", error))))
+        return JSONResponse({"model": folder.name, "model_digest": digest})
+
+    def _running(self) -> Path:
+        return read_pointer(self._config.pointer)
+
+    def _answer(self, song: SampledSong, audio: str | None) -> dict[str, Any]:
+        return {
+            "seed": song.seed,
+            "model_digest": song.model_digest,
+            "ended": song.ended,
+            "duration_s": song.tokens.duration_s,
+            "tokens": song.tokens.codes.tolist(),
+            "audio": None if audio is None else self._sound(song.tokens, audio),
+        }
+
+    def _sound(self, tokens: TokenGrid, audio: str) -> dict[str, Any]:
+        mixture = self._codec.decode(tokens).mixture
+        buffer = io.BytesIO()
+        soundfile.write(buffer, mixture.samples.T.clip(-1, 1), mixture.sample_rate_hz, format=audio.upper())
+        content = base64.b64encode(buffer.getvalue()).decode()
+        return {"format": audio, "sample_rate_hz": mixture.sample_rate_hz, "base64": content}
+
+
+def start_http(config: ServingConfig, http: HttpConfig, model_folder: Path, address: Address) -> DeploymentHandle:
+    """Start the service with its HTTP front on the Ray that is running; returns the handle of the replicas.
+
+    Raises `OSError` where the port is taken.
+    """
+    if not ray.is_initialized():
+        raise RuntimeError("Ray is not running; call ray.init() before start_http()")
+    check_port(address)
+    write_pointer(http.pointer, model_folder)
+    serve.start(http_options={"host": address.host, "port": address.port}, proxy_location="HeadOnly")
+    front = serve.deployment(
+        SongFront,
+        name="SongFront",
+        max_ongoing_requests=config.max_requests,
+        max_queued_requests=config.max_requests,
+        ray_actor_options={"num_cpus": _FRONT_CPUS},
+    )
+    replicas = song_deployment(config, http.pointer)
+    serve.run(front.bind(http, replicas), name=APPLICATION, route_prefix="/")
+    return serve.get_deployment_handle(SongReplica.__name__, APPLICATION)
+
+
+def model_names(models: Path) -> list[str]:
+    """The models in a run's folder of models."""
+    return sorted(file.parent.name for file in models.glob(f"[!.]*/{CONFIG_FILE}"))
+
+
+def check_port(address: Address) -> None:
+    """Raise `OSError` where nothing can listen at the address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.host, address.port))
+        except OSError as error:
+            place = f"{address.host}:{address.port}"
+            raise OSError(f"cannot listen at {place}: {error.strerror}; choose another port") from error
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except UnicodeDecodeError as error:
+        raise json.JSONDecodeError(f"no UTF-8 ({error.reason})", "", 0) from None
+
+
+def _refusal(status: int, *problems: FieldProblem) -> JSONResponse:
+    return JSONResponse({"errors": [_plain(problem) for problem in problems]}, status)
+
+
+def _unavailable(error: RayError) -> JSONResponse:
+    problem = FieldProblem(None, f"no song engine answers ({type(error).__name__}); send the request again")
+    return JSONResponse({"errors": [_plain(problem)]}, _UNAVAILABLE, headers={"Retry-After": "5"})
+
+
+def _plain(problem: FieldProblem) -> dict[str, Any]:
+    """Without the line and column that it does not have."""
+    return {name: value for name, value in asdict(problem).items() if name in ("field", "problem") or value is not None}
+
+
+def _is_local(request: Request) -> bool:
+    """Whether a program of this machine asks, and no web page through somebody's browser (which names its origin)."""
+    host = request.client.host if request.client else ""
+    try:
+        return ipaddress.ip_address(host).is_loopback and "origin" not in request.headers
+    except ValueError:
+        return False
