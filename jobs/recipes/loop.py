@@ -66,11 +66,11 @@ def demo(seed: int = 0) -> LoopConfig:
         prompts=PromptsConfig(num_pair=128, num_search=48, num_report=96, num_long_report=8, audio_prompt_frames=50),
         sampling=SamplingConfig(
             length_classes=(
-                LengthClass(num_rows=64, max_frames=176, max_prefix=112),
-                LengthClass(num_rows=16, max_frames=776, max_prefix=224),
+                LengthClass(num_rows=48, max_frames=176, max_prefix=112),
+                LengthClass(num_rows=8, max_frames=776, max_prefix=224),
             ),
-            num_replicas=1,
-            threads_per_replica=2,
+            num_replicas=2,
+            threads_per_replica=1,
             temperature=0.8,
             top_k=0,
             guidance=1.0,

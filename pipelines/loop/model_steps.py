@@ -1,6 +1,5 @@
 """The steps that make song models: the untrained one, stages 1 and 2, and the preference runs."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from levo.model.lelm import new_lelm
 from levo.model.store import model_digest, save_model
 from levo.model.tokenizer import build_tokenizer
 from levo.song.description import Description
+from levo.song.files import copy_folder
 from levo.song.lyrics import parse_lyrics
 from levo.song.scores import Axis
 from levo.training.examples import ExampleStore, write_examples
@@ -187,8 +187,7 @@ def train_phases(
 
 def publish_model(trained: Path, folder: Path) -> None:
     """Give a phase's model its name in the run; the phase's own folder stays for resuming."""
-    remove_tree(folder)
-    shutil.copytree(trained, folder)
+    copy_folder(trained, folder)
 
 
 def phase_facts(result: PhaseResult) -> StepResult:

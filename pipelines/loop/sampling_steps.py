@@ -28,12 +28,13 @@ from pipelines.rendered.song import render_song
 class ServedSampler:
     """A `Sampler` over Ray Serve, on the model that the service was last told to run."""
 
-    def __init__(self, service: SamplingService) -> None:
+    def __init__(self, service: SamplingService, model_digest: str) -> None:
         self._service = service
+        self._model_digest = model_digest
 
     def sample(self, requests: Sequence[SamplingRequest], progress: Callable[[int, int], None]) -> list[SampledSong]:
         """Draw every request's song."""
-        return self._service.sample(requests, progress)
+        return self._service.sample(requests, progress, self._model_digest)
 
 
 def sample_sets(context: LoopContext, sets: Sequence[SongSet], progress: StepProgress) -> StepResult:
@@ -99,15 +100,15 @@ def _service(context: LoopContext, first_model: Path) -> Iterator[SamplingServic
 
 def _sample_set(context: LoopContext, song_set: SongSet, service: SamplingService, progress: StepProgress) -> None:
     sampling = context.config.sampling
+    expected = model_digest(context.places.lelm(song_set.model))
     songs = sample_candidates(
-        ServedSampler(service),
+        ServedSampler(service, expected),
         prompts_of(context, song_set),
         songs_per_prompt(context, song_set),
         context.config.seed,
         SamplingParameters(temperature=sampling.temperature, top_k=sampling.top_k, guidance=sampling.guidance),
         progress,
     )
-    expected = model_digest(context.places.lelm(song_set.model))
     strangers = {song.model_digest for song in songs} - {expected}
     if strangers:
         raise RuntimeError(f"set {song_set.name}: songs of the models {sorted(strangers)}; expected {expected}")

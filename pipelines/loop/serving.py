@@ -55,8 +55,13 @@ class SongReplica:
         self._swapping = asyncio.Lock()
         self._refresh: asyncio.Task[str] | None = None
 
-    async def sample(self, request: SamplingRequest) -> SampledSong:
-        """Draw one song; a caller that goes away takes its request with it."""
+    async def sample(self, request: SamplingRequest, model_digest: str | None = None) -> SampledSong:
+        """Draw one song; a caller that goes away takes its request with it.
+
+        A replica that runs another model than `model_digest` first follows the pointer.
+        """
+        if model_digest not in (None, self._digest):
+            await self.refresh()
         try:
             return await asyncio.wrap_future(self._loop.submit(request))
         except asyncio.CancelledError:
@@ -94,14 +99,18 @@ class SamplingService:
     pointer: Path
 
     def sample(
-        self, requests: Sequence[SamplingRequest], progress: Callable[[int, int], None] | None = None
+        self,
+        requests: Sequence[SamplingRequest],
+        progress: Callable[[int, int], None] | None = None,
+        model_digest: str | None = None,
     ) -> list[SampledSong]:
         """All songs, in the requests' order; enough requests are kept on their way for the batches to stay full.
 
-        Progress is told the finished songs and all songs. Raises the error of the first request that is refused.
+        Progress is told the finished songs and all songs. `model_digest` is the model that the service was last told
+        to run: no replica sings on an older one. Raises the error of the first request that is refused.
         """
         songs: list[SampledSong] = []
-        for song in self._answers(requests):
+        for song in self._answers(requests, model_digest):
             songs.append(song)
             if progress is not None:
                 progress(len(songs), len(requests))
@@ -110,8 +119,9 @@ class SamplingService:
     def swap_model(self, model_folder: Path) -> str:
         """Sample another model from now on, without losing a request; returns its digest.
 
-        Replicas beyond the first follow with their next health check. Raises `ModelFolderError` for a folder that
-        holds no model of the running one's config; the running one then stays.
+        Replicas beyond the first follow with their next health check, or with the first request that names the new
+        model's digest. Raises `ModelFolderError` for a folder that holds no model of the running one's config; the
+        running one then stays.
         """
         before = read_pointer(self.pointer)
         check_replacement(before, model_folder)
@@ -122,13 +132,13 @@ class SamplingService:
             write_pointer(self.pointer, before)
             raise
 
-    def _answers(self, requests: Sequence[SamplingRequest]) -> Iterator[SampledSong]:
+    def _answers(self, requests: Sequence[SamplingRequest], model_digest: str | None) -> Iterator[SampledSong]:
         num_rows = sum(length.num_rows for length in self.config.length_classes) * self.config.num_replicas
         under_way: deque[DeploymentResponse[Any]] = deque()
         for request in requests:
             if len(under_way) >= 4 * num_rows:
                 yield under_way.popleft().result()
-            under_way.append(self.handle.sample.remote(request))
+            under_way.append(self.handle.sample.remote(request, model_digest))
         while under_way:
             yield under_way.popleft().result()
 

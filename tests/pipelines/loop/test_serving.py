@@ -1,5 +1,6 @@
 """Sampling on Ray Serve: a swap under load loses nothing, and every answer names exactly one of the two models."""
 
+import asyncio
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from levo.model.tokenizer import build_tokenizer
 from pipelines.loop.serving import (
     SamplingService,
     ServingConfig,
+    SongReplica,
     read_pointer,
     start_sampling,
     stop_sampling,
@@ -118,6 +120,23 @@ def test_a_model_that_cannot_be_swapped_in_leaves_the_one_that_runs(
             service.swap_model(folder)
         assert read_pointer(service.pointer) in (models.first, models.second)
     assert service.sample(requests_of("after refusals", 1))[0].model_digest == running
+
+
+def test_a_replica_that_lags_behind_follows_before_it_sings_for_a_new_model(models: Models, tmp_path: Path) -> None:
+    pointer = tmp_path / "model"
+    write_pointer(pointer, models.first)
+
+    async def sung() -> list[str]:
+        replica = SongReplica(CONFIG, pointer)
+        write_pointer(pointer, models.second)
+        digests = (None, models.second_digest, models.second_digest)
+        requests = requests_of("lag", len(digests))
+        return [
+            (await replica.sample(request, digest)).model_digest
+            for request, digest in zip(requests, digests, strict=True)
+        ]
+
+    assert asyncio.run(sung()) == [models.first_digest, models.second_digest, models.second_digest]
 
 
 def test_the_pointer_names_a_folder_and_is_moved_whole(tmp_path: Path) -> None:
