@@ -19,7 +19,7 @@ from levo.song.waveform import Waveform
 _SAMPLE_RATE_HZ = 16000
 _FRAME_RATE_HZ = 100
 _PEAK = 0.9
-_PRUNING = {"maxhmmpf": 200, "beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20}
+_PRUNING = {"ds": 2, "maxhmmpf": 100, "beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20}
 
 
 class PocketSphinxRecogniser:

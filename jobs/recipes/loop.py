@@ -23,18 +23,18 @@ from pipelines.rendered.world import WorldConfig
 
 
 def demo(seed: int = 0) -> LoopConfig:
-    """The whole loop on two cores: a corpus of 1,600 songs and a song model of two million parameters."""
-    clean, noisy, everything = ("studio",), ("wild",), ("studio", "wild")
+    """The whole loop on two cores: a corpus of 2,144 songs and a song model of two million parameters."""
+    clean, everything = ("studio",), ("studio", "wild")
     return LoopConfig(
         recipe="demo",
         seed=seed,
         world=WorldConfig(),
-        corpus=CorpusConfig(num_studio=1088, num_wild=576, num_long=32, num_separation_sample=64),
+        corpus=CorpusConfig(num_studio=1440, num_wild=672, num_long=32, num_separation_sample=64),
         judges=JudgesConfig(
             num_codec_songs=192,
-            semantic_steps=700,
+            semantic_steps=600,
             num_recogniser_songs=288,
-            recogniser_steps=500,
+            recogniser_steps=400,
             num_similarity_songs=320,
             similarity_steps=400,
             num_musicality_songs=200,
@@ -49,9 +49,11 @@ def demo(seed: int = 0) -> LoopConfig:
             phases=(
                 PhasePlan("pretrain-2s", "pretrain", clean, 450, 8, 1.5e-3, 50, 48, 1.0, audio_prompt_dropout=1.0),
                 PhasePlan("pretrain-4s", "pretrain", clean, 300, 8, 1.5e-3, 5, 96, 1.0, audio_prompt_dropout=1.0),
-                PhasePlan("pretrain-clean", "pretrain", clean, 1000, 6, 1.5e-3, 5, None, 0.25),
-                PhasePlan("pretrain", "pretrain", noisy, 400, 6, 8e-4, 5, None, 0.1),
-                PhasePlan("extend", "extend", everything, 600, 6, 2e-3, 20, None, 0.05),
+                PhasePlan(
+                    "pretrain-clean", "pretrain", clean, 780, 6, 1.5e-3, 5, None, 0.25, audio_prompt_dropout=0.75
+                ),
+                PhasePlan("pretrain", "pretrain", everything, 350, 6, 8e-4, 5, None, 0.1),
+                PhasePlan("extend", "extend", everything, 500, 6, 2e-3, 20, None, 0.05),
             ),
             num_workers=1,
             threads_per_worker=1,
@@ -63,7 +65,7 @@ def demo(seed: int = 0) -> LoopConfig:
             checkpoint_every=500,
             max_failures=2,
         ),
-        prompts=PromptsConfig(num_pair=128, num_search=48, num_report=96, num_long_report=8, audio_prompt_frames=50),
+        prompts=PromptsConfig(num_pair=144, num_search=48, num_report=96, num_long_report=8, audio_prompt_frames=50),
         sampling=SamplingConfig(
             length_classes=(
                 LengthClass(num_rows=48, max_frames=176, max_prefix=112),
@@ -76,7 +78,7 @@ def demo(seed: int = 0) -> LoopConfig:
             guidance=1.0,
             candidates_per_prompt=6,
             samples_per_search_prompt=2,
-            samples_per_report_prompt=2,
+            samples_per_report_prompt=3,
         ),
         alignment=AlignmentConfig(
             margins={Axis.LYRIC: 0.1, Axis.PROMPT: 0.05, Axis.MUSICALITY: 0.3},
@@ -86,12 +88,12 @@ def demo(seed: int = 0) -> LoopConfig:
             learning_rate={Axis.LYRIC: 5e-5, Axis.PROMPT: 5e-5, Axis.MUSICALITY: 5e-5},
             mixed_learning_rate=5e-5,
             batch_size=8,
-            epochs=2,
-            mixed_epochs=1,
+            epochs=1.5,
+            mixed_epochs=0.5,
             num_workers=2,
         ),
         merge=MergeConfig(
-            coefficients=((0.334, 0.333, 0.333), (0.5, 0.25, 0.25), (0.6, 0.4, 0.4), (0.8, 0.5, 0.5)),
+            coefficients=((0.334, 0.333, 0.333), (0.6, 0.4, 0.4), (0.8, 0.5, 0.5)),
             max_similarity_loss=0.02,
             max_musicality_loss=0.15,
         ),

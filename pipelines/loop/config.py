@@ -118,8 +118,8 @@ class AlignmentConfig:
     learning_rate: dict[Axis, float]
     mixed_learning_rate: float
     batch_size: int
-    epochs: int
-    mixed_epochs: int
+    epochs: float
+    mixed_epochs: float
     num_workers: int
     """Workers of the preference runs, whose steps are long enough to share out on one machine."""
 

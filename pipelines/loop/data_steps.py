@@ -57,19 +57,20 @@ def render_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
 def fit_models(context: LoopContext, progress: StepProgress) -> StepResult:
     """Fit the codec, then side by side everything that listens to what it decodes, then measure the judges' noise.
 
-    Each model is fitted by a Ray task on one thread, so that its numbers do not depend on the machine's cores.
+    Each model is fitted by a Ray task on one thread, so that its numbers do not depend on the machine's cores, in a
+    process of its own, which gives its memory back at its end.
     """
     context.voice()
     num_models = 2 + len(_LISTENERS)
-    digests: StepResult = {"codec": ray.get(ray.remote(_codec).remote(context))}
+    digests: StepResult = {"codec": ray.get(_task(_codec).remote(context))}
     progress(1, num_models)
-    waiting = {ray.remote(fit).remote(context): name for name, fit in _LISTENERS.items()}
+    waiting = {_task(fit).remote(context): name for name, fit in _LISTENERS.items()}
     left = list(waiting)
     while left:
         ready, left = ray.wait(left, num_returns=1)
         digests[waiting[ready[0]]] = ray.get(ready[0])
         progress(num_models - 1 - len(left), num_models)
-    digests["noise"] = ray.get(ray.remote(_noise).remote(context))
+    digests["noise"] = ray.get(_task(_noise).remote(context))
     progress(num_models, num_models)
     return digests
 
@@ -153,6 +154,10 @@ def _tagger(context: LoopContext) -> str:
 
 def _held_out(context: LoopContext) -> StepResult:
     return dict(calibrate_held_out_judges(context.config.judges, context.fitting, context.voice()))
+
+
+def _task(fit: Callable[[LoopContext], Any]) -> Any:
+    return ray.remote(max_calls=1)(fit)
 
 
 def _codec(context: LoopContext) -> str:

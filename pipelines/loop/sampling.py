@@ -29,14 +29,20 @@ def sample_candidates(
     parameters: SamplingParameters,
     progress: Callable[[int, int], None],
 ) -> list[CandidateRow]:
-    """Draw `num_per_prompt` songs for each prompt; a song's seed depends on the run's seed, its prompt and its number.
+    """Draw `num_per_prompt` songs for each prompt, one for a long one, which takes as much as five short ones.
 
-    Two models that are given the same prompts draw with the same seeds, so that their songs differ by the models alone.
+    A song's seed depends on the run's seed, its prompt and its number: two models that are given the
+    same prompts draw with the same seeds, so that their songs differ by the models alone.
     """
-    asked = [(prompt, number) for prompt in prompts for number in range(num_per_prompt)]
+    asked = [(prompt, number) for prompt in prompts for number in range(num_songs(prompt, num_per_prompt))]
     requests = [_request(prompt, number, seed, parameters) for prompt, number in asked]
     songs = sampler.sample(requests, progress)
     return [_row(prompt, song) for (prompt, _), song in zip(asked, songs, strict=True)]
+
+
+def num_songs(prompt: PromptRow, num_per_prompt: int) -> int:
+    """How many songs a prompt gets where short ones get `num_per_prompt`."""
+    return 1 if prompt.is_long else num_per_prompt
 
 
 def conditions_of(prompt: PromptRow) -> Conditions:
@@ -46,6 +52,11 @@ def conditions_of(prompt: PromptRow) -> Conditions:
     """
     description = Description(prompt.tags).text if prompt.tags else None
     return Conditions(prompt.lyrics, description, TokenGrid(prompt.audio_prompt))
+
+
+def song_number(candidate_id: str) -> int:
+    """Which of its prompt's songs a candidate is, from 0."""
+    return int(candidate_id.split("/")[1])
 
 
 def _request(prompt: PromptRow, number: int, seed: int, parameters: SamplingParameters) -> SamplingRequest:

@@ -14,7 +14,7 @@ from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.prompt_trial import Asking
 from pipelines.loop.prompts import plan_of_prompt
 from pipelines.loop.records import CandidateRow
-from pipelines.loop.sampling import sample_candidates
+from pipelines.loop.sampling import num_songs, sample_candidates
 from pipelines.loop.serving import (
     SamplingService,
     ServingConfig,
@@ -39,7 +39,7 @@ class ServedSampler:
 
 def sample_sets(context: LoopContext, sets: Sequence[SongSet], progress: StepProgress) -> StepResult:
     """Sample every set that is not there yet, one model after the other on one service."""
-    sizes = {one: len(prompts_of(context, one)) * songs_per_prompt(context, one) for one in sets}
+    sizes = {one: _num_songs(context, one) for one in sets}
     waiting = [one for one in sets if candidates_of(context, one) is None]
     done, total = sum(sizes[one] for one in sets if one not in waiting), sum(sizes.values())
     if waiting:
@@ -115,6 +115,11 @@ def _sample_set(context: LoopContext, song_set: SongSet, service: SamplingServic
     if song_set.asking is not Asking.WHOLE:
         songs = [replace(song, candidate_id=f"{song.candidate_id}/{song_set.asking}") for song in songs]
     publish_candidates(context, song_set, songs)
+
+
+def _num_songs(context: LoopContext, song_set: SongSet) -> int:
+    num_per_prompt = songs_per_prompt(context, song_set)
+    return sum(num_songs(prompt, num_per_prompt) for prompt in prompts_of(context, song_set))
 
 
 def _shifted(progress: StepProgress, done: int, total: int) -> StepProgress:

@@ -40,6 +40,7 @@ from pipelines.loop.metrics import (
 )
 from pipelines.loop.prompts import PromptSounds, PromptSource
 from pipelines.loop.records import CandidateRow, ScoredRow
+from pipelines.loop.sampling import song_number
 from reward.judges.defects import DefectsJudge
 from reward.judges.tag_agreement import TagAgreementJudge
 from reward.musicality.protocol import MusicalityReward
@@ -216,6 +217,8 @@ class _HeldOutPanel:
     def _phoneme_error(self, song: JudgedSong, stems: Stems) -> Score:
         if song.duration_s > _LONGEST_SECOND_OPINION_S:
             return missing_score(f"the second opinion hears songs up to {_LONGEST_SECOND_OPINION_S:g} s")
+        if song_number(song.song_id):
+            return missing_score("the second opinion hears the first song of a prompt")
         heard = self._recogniser.transcribe([stems.vocal])[0].phoneme_names
         return phoneme_error_score(asked_phonemes(song, self._lexicon), heard)
 

@@ -1,6 +1,7 @@
 """Candidates: which seed draws which song, and what pairs are made of them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from pipelines.loop.config import AlignmentConfig
 from pipelines.loop.metrics import MUSICALITY, PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT
 from pipelines.loop.preferences import pair_candidates, write_preferences
 from pipelines.loop.records import CandidateRow, PromptRow, ScoredRow
-from pipelines.loop.sampling import sample_candidates
+from pipelines.loop.sampling import sample_candidates, song_number
 from reward.noise import ScorerNoise
 
 
@@ -51,6 +52,13 @@ def test_a_song_s_seed_depends_on_its_prompt_and_number_and_not_on_its_neighbour
     among = {row.candidate_id: row.seed for row in draw(["a", "b", "c"], number=5)}
     assert alone.items() <= among.items()
     assert len(set(among.values())) == len(among)
+
+
+def test_a_long_prompt_gets_one_song_and_a_song_s_name_tells_its_number() -> None:
+    prompts = [prompt("short"), replace(prompt("long"), is_long=True)]
+    rows = sample_candidates(EchoSampler("a"), prompts, 3, 0, SamplingParameters(), lambda _done, _total: None)
+    numbers = [(row.prompt_id, song_number(row.candidate_id)) for row in rows]
+    assert numbers == [("short", 0), ("short", 1), ("short", 2), ("long", 0)]
 
 
 def test_two_models_draw_with_the_same_seeds_under_other_names() -> None:
