@@ -35,7 +35,7 @@ class PocketSphinxRecogniser:
         if missing:
             raise ValueError(f"words {missing} are not in the CMU dictionary; PocketSphinx cannot listen for them")
         self.lexicon = lexicon
-        self.digest = digest_json(["pocketsphinx", version("pocketsphinx"), lexicon.digest])
+        self.digest = digest_json(["pocketsphinx", version("pocketsphinx"), _PRUNING, lexicon.digest])
         self._decoder = _word_loop_decoder({word: known[word] for word in lexicon.words})
 
     def __reduce__(self) -> tuple[type["PocketSphinxRecogniser"], tuple[Lexicon]]:
