@@ -96,7 +96,7 @@ def detail_tables(
         for row in prompts
     }
     long_ids = {row.prompt_id for row in prompts if row.is_long}
-    return (_shuffled_table(asked, scores), _long_table(asked, long_ids, scores, evaluation.long))
+    return (shuffled_table(asked, long_ids, scores), _long_table(asked, long_ids, scores, evaluation.long))
 
 
 def preference_tables(results: Mapping[str, StepResult]) -> tuple[FactTable, ...]:
@@ -146,13 +146,18 @@ def _correlation(rows: Sequence[ScoredRow], one: str, other: str) -> str:
     return f"{float(spearmanr([left for left, _ in pairs], [right for _, right in pairs]).statistic):.3f}"
 
 
-def _shuffled_table(asked: Asked, scores: Mapping[str, Sequence[ScoredRow]]) -> FactTable:
-    """Each song against the lyrics of the next one."""
+def shuffled_table(asked: Asked, long_ids: set[str], scores: Mapping[str, Sequence[ScoredRow]]) -> FactTable:
+    """Each short song against the lyrics of the next prompt."""
     rows = []
-    for model, songs in scores.items():
+    for model, all_songs in scores.items():
+        songs = [song for song in all_songs if song.prompt_id not in long_ids]
+        prompts = list(dict.fromkeys(song.prompt_id for song in songs))
+        following = dict(zip(prompts, [*prompts[1:], prompts[0]], strict=True))
         rates = [
-            phoneme_error_rate([name for section in asked[other.prompt_id] for name in section], song.heard_phonemes)
-            for song, other in zip(songs, [*songs[1:], songs[0]], strict=True)
+            phoneme_error_rate(
+                [name for section in asked[following[song.prompt_id]] for name in section], song.heard_phonemes
+            )
+            for song in songs
         ]
         rows.append((model, f"{fmean(rates):.3f}"))
     return FactTable(
