@@ -26,7 +26,9 @@ def test_new_songs_are_understood_and_other_songs_lyrics_do_not_fit(
 ) -> None:
     heard = [item.phoneme_names for item in small_recogniser.transcribe([song.mixture for song in unheard_songs])]
     assert _error_rate(unheard_songs, heard) < 0.3
-    assert _error_rate(unheard_songs, heard[1:] + heard[:1]) > 0.7
+    for song, other, names in zip(unheard_songs, [*unheard_songs[1:], unheard_songs[0]], heard, strict=True):
+        # All songs of this small world are made of the same six words: only their order tells them apart.
+        assert _error_rate([other], [names]) > _error_rate([song], [names]) + 0.25
 
 
 def test_words_are_found_where_they_are_sung(
