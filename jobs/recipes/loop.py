@@ -23,18 +23,18 @@ from pipelines.rendered.world import WorldConfig
 
 
 def demo(seed: int = 0) -> LoopConfig:
-    """The whole loop on two cores: a corpus of 2,144 songs and a song model of two million parameters."""
+    """The whole loop on two cores: a corpus of 2,272 songs and a song model of two million parameters."""
     clean, everything = ("studio",), ("studio", "wild")
     return LoopConfig(
         recipe="demo",
         seed=seed,
         world=WorldConfig(),
-        corpus=CorpusConfig(num_studio=1440, num_wild=672, num_long=32, num_separation_sample=64),
+        corpus=CorpusConfig(num_studio=1536, num_wild=704, num_long=32, num_separation_sample=64),
         judges=JudgesConfig(
             num_codec_songs=192,
             semantic_steps=600,
             num_recogniser_songs=288,
-            recogniser_steps=400,
+            recogniser_steps=450,
             num_similarity_songs=320,
             similarity_steps=400,
             num_musicality_songs=200,
@@ -50,10 +50,10 @@ def demo(seed: int = 0) -> LoopConfig:
                 PhasePlan("pretrain-2s", "pretrain", clean, 450, 8, 1.5e-3, 50, 48, 1.0, audio_prompt_dropout=1.0),
                 PhasePlan("pretrain-4s", "pretrain", clean, 300, 8, 1.5e-3, 5, 96, 1.0, audio_prompt_dropout=1.0),
                 PhasePlan(
-                    "pretrain-clean", "pretrain", clean, 780, 6, 1.5e-3, 5, None, 0.25, audio_prompt_dropout=0.75
+                    "pretrain-clean", "pretrain", clean, 850, 6, 1.5e-3, 5, None, 0.25, audio_prompt_dropout=0.75
                 ),
                 PhasePlan("pretrain", "pretrain", everything, 350, 6, 8e-4, 5, None, 0.1),
-                PhasePlan("extend", "extend", everything, 500, 6, 2e-3, 20, None, 0.05),
+                PhasePlan("extend", "extend", everything, 550, 6, 2e-3, 20, None, 0.05),
             ),
             num_workers=1,
             threads_per_worker=1,
@@ -65,7 +65,7 @@ def demo(seed: int = 0) -> LoopConfig:
             checkpoint_every=500,
             max_failures=2,
         ),
-        prompts=PromptsConfig(num_pair=144, num_search=48, num_report=96, num_long_report=8, audio_prompt_frames=50),
+        prompts=PromptsConfig(num_pair=160, num_search=48, num_report=96, num_long_report=8, audio_prompt_frames=50),
         sampling=SamplingConfig(
             length_classes=(
                 LengthClass(num_rows=48, max_frames=176, max_prefix=112),
@@ -89,7 +89,7 @@ def demo(seed: int = 0) -> LoopConfig:
             mixed_learning_rate=5e-5,
             batch_size=8,
             epochs=1.5,
-            mixed_epochs=0.5,
+            mixed_epochs=0.75,
             num_workers=2,
         ),
         merge=MergeConfig(
