@@ -7,6 +7,7 @@ from statistics import fmean
 
 from levo.alignment.interpolation import WeightedModel, merge_models
 from levo.alignment.search import Coefficients, Goal, Limit, Trial, choose
+from levo.model.store import model_digest
 from levo.song.prompt import PromptSet
 from levo.song.scores import Axis
 from pipelines.flow.run_folder import remove_tree
@@ -22,7 +23,7 @@ from pipelines.loop.metrics import (
     SIMILARITY_TO_PROMPT,
     SIMILARITY_TO_TEXT,
 )
-from pipelines.loop.model_steps import BASE
+from pipelines.loop.model_steps import BASE, publish_model
 from pipelines.loop.preferences import MIXED
 from pipelines.loop.records import ScoredRow
 from pipelines.loop.scoring_steps import required_scores
@@ -66,8 +67,7 @@ def merge_name(coefficients: Coefficients) -> str:
 def merge_trials(context: LoopContext) -> StepResult:
     """Make every mixture of the aligned models that the recipe tries."""
     digests = {
-        merge_name(coefficients): _merge(context, coefficients, merge_name(coefficients))
-        for coefficients in context.config.merge.coefficients
+        merge_name(coefficients): _merge(context, coefficients) for coefficients in context.config.merge.coefficients
     }
     return {"models": digests}
 
@@ -92,9 +92,11 @@ def choose_mixture(context: LoopContext) -> StepResult:
     ]
     choice = choose(trials, goal)
     best = choice.best or min(trials, key=lambda trial: trial.metrics[PHONEME_ERROR_RATE.name] or 0.0)
+    interpolated = context.places.lelm(INTERPOLATED)
+    publish_model(context.places.lelm(merge_name(best.coefficients)), interpolated)
     return {
         "coefficients": dict(zip(ALIGNED, best.coefficients, strict=True)),
-        "digest": _merge(context, best.coefficients, INTERPOLATED),
+        "digest": model_digest(interpolated),
         "within_limits": choice.best is not None,
         "base": base,
         "trials": [{"coefficients": list(trial.coefficients), "metrics": dict(trial.metrics)} for trial in trials],
@@ -129,8 +131,8 @@ def evaluate_models(context: LoopContext) -> Evaluation:
     )
 
 
-def _merge(context: LoopContext, coefficients: Coefficients, name: str) -> str:
-    out = context.places.lelm(name)
+def _merge(context: LoopContext, coefficients: Coefficients) -> str:
+    out = context.places.lelm(merge_name(coefficients))
     remove_tree(out)
     parts = [
         WeightedModel(context.places.lelm(model), coefficient)
