@@ -27,7 +27,7 @@ from pipelines.loop.serving import (
     APPLICATION,
     ServingConfig,
     SongReplica,
-    check_replacement,
+    moved_pointer,
     read_pointer,
     song_deployment,
     write_pointer,
@@ -133,17 +133,13 @@ class SongFront:
             return await self._swap(self._config.models / name)
 
     async def _swap(self, folder: Path) -> JSONResponse:
-        before = self._running()
         try:
-            check_replacement(before, folder)
+            with moved_pointer(self._config.pointer, folder):
+                digest = await self._replicas.refresh.remote()
+        except RayError as error:
+            return _refusal(_CONFLICT, FieldProblem("name", str(getattr(error, "cause", error))))
         except ValueError as error:
             return _refusal(_CONFLICT, FieldProblem("name", str(error)))
-        write_pointer(self._config.pointer, folder)
-        try:
-            digest = await self._replicas.refresh.remote()
-        except RayError as error:
-            write_pointer(self._config.pointer, before)
-            return _refusal(_CONFLICT, FieldProblem("name", str(getattr(error, "cause", error))))
         return JSONResponse({"model": folder.name, "model_digest": digest})
 
     def _running(self) -> Path:

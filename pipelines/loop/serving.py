@@ -7,6 +7,7 @@ with every health check, so that all replicas follow, and one that is restarted 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,14 +124,8 @@ class SamplingService:
         model's digest. Raises `ModelFolderError` for a folder that holds no model of the running one's config; the
         running one then stays.
         """
-        before = read_pointer(self.pointer)
-        check_replacement(before, model_folder)
-        write_pointer(self.pointer, model_folder)
-        try:
+        with moved_pointer(self.pointer, model_folder):
             return str(self.handle.refresh.remote().result())
-        except RayError:
-            write_pointer(self.pointer, before)
-            raise
 
     def _answers(self, requests: Sequence[SamplingRequest], model_digest: str | None) -> Iterator[SampledSong]:
         num_rows = sum(length.num_rows for length in self.config.length_classes) * self.config.num_replicas
@@ -183,6 +178,22 @@ def stop_sampling() -> None:
 def write_pointer(pointer: Path, model_folder: Path) -> None:
     """Name the running model; readers see the old name or the new one."""
     write_bytes_atomically(pointer, str(model_folder.resolve()).encode())
+
+
+@contextmanager
+def moved_pointer(pointer: Path, model_folder: Path) -> Iterator[None]:
+    """Name another model while the replicas are told of it; where they cannot follow, the old name comes back.
+
+    Raises `ModelFolderError` where the folder holds no model of the running one's config.
+    """
+    before = read_pointer(pointer)
+    check_replacement(before, model_folder)
+    write_pointer(pointer, model_folder)
+    try:
+        yield
+    except RayError:
+        write_pointer(pointer, before)
+        raise
 
 
 def read_pointer(pointer: Path) -> Path:
