@@ -1,6 +1,7 @@
 import os
 import re
 import resource
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -19,10 +20,10 @@ from pipelines.loop.deepspeed_engine import ZeroOptions
 from pipelines.loop.training import TrainingScale, run_name, run_phases
 
 
-def _crashing_tasks(phase_name: str, step: int, marker: Path) -> TaskSource:
-    """Tasks of which one takes its worker down in the given step, once; local, so that Ray ships them by value."""
+def _tasks_with_a_mishap(phase_name: str, step: int, marker: Path, mishap: Callable[[], None]) -> TaskSource:
+    """Tasks of which one has a mishap in the given step, once; local, so that Ray ships them by value."""
 
-    class CrashingTask:
+    class UnluckyTask:
         def __init__(self, task: Any) -> None:
             self.task = task
 
@@ -32,15 +33,15 @@ def _crashing_tasks(phase_name: str, step: int, marker: Path) -> TaskSource:
         def micro_batches(self, at_step: int, *place: Any) -> Any:
             if at_step == step and not marker.exists():
                 marker.touch()
-                os._exit(1)
+                mishap()
             return self.task.micro_batches(at_step, *place)
 
-    class CrashingTasks(StageTasks):
+    class UnluckyTasks(StageTasks):
         def task(self, setting: Any) -> Any:
             task = super().task(setting)
-            return CrashingTask(task) if setting.phase.name == phase_name else task
+            return UnluckyTask(task) if setting.phase.name == phase_name else task
 
-    return CrashingTasks()
+    return UnluckyTasks()
 
 
 def _curve(storage: Path, name: str) -> list[dict[str, float]]:
@@ -53,7 +54,7 @@ def test_one_fit_runs_the_stages_and_a_crash_changes_nothing(
 ) -> None:
     plain = run_phases_in_process(tiny_training.phases, tmp_path / "plain", lambda *_: None)
     crash_step, marker = Random(20261120).randrange(1, 8), tmp_path / "crashed"
-    tasks, seen = _crashing_tasks("extend", crash_step, marker), list[tuple[str, int]]()
+    tasks, seen = _tasks_with_a_mishap("extend", crash_step, marker, lambda: os._exit(1)), list[tuple[str, int]]()
 
     def on_log(name: str, logged: LoggedStep) -> None:
         seen.append((name, logged.step))
@@ -73,29 +74,6 @@ def test_one_fit_runs_the_stages_and_a_crash_changes_nothing(
     assert [result.model_digest for result in again] == [result.model_digest for result in results]
 
 
-def _tasks_on_a_small_disk(step: int, marker: Path) -> TaskSource:
-    """Tasks of which one leaves its worker no room for files from the given step on, once."""
-
-    class FillingTask:
-        def __init__(self, task: Any) -> None:
-            self.task = task
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.task, name)
-
-        def micro_batches(self, at_step: int, *place: Any) -> Any:
-            if at_step == step and not marker.exists():
-                marker.touch()
-                resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
-            return self.task.micro_batches(at_step, *place)
-
-    class FillingTasks(StageTasks):
-        def task(self, setting: Any) -> Any:
-            return FillingTask(super().task(setting))
-
-    return FillingTasks()
-
-
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_full_disk_stops_the_fit_by_name_and_the_next_one_goes_on(
@@ -104,7 +82,9 @@ def test_a_full_disk_stops_the_fit_by_name_and_the_next_one_goes_on(
     phases = tiny_training.phases[:1]
     (plain,) = run_phases_in_process(phases, tmp_path / "plain", lambda *_: None)
     marker, storage = tmp_path / "full", tmp_path / "ray"
-    tasks, scale = _tasks_on_a_small_disk(7, marker), TrainingScale(max_failures=0)
+    no_room = (1 << 16, resource.RLIM_INFINITY)
+    tasks = _tasks_with_a_mishap("pretrain", 7, marker, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, no_room))
+    scale = TrainingScale(max_failures=0)
     with pytest.raises(DiskError, match=re.escape(f"cannot write {storage}: File too large")):
         run_phases(phases, storage, lambda *_: None, scale, tasks=tasks)
     assert marker.exists()
