@@ -29,7 +29,7 @@ def demo(seed: int = 0) -> LoopConfig:
         recipe="demo",
         seed=seed,
         world=WorldConfig(),
-        corpus=CorpusConfig(num_studio=1536, num_wild=704, num_long=32, num_separation_sample=64),
+        corpus=CorpusConfig(num_studio=1792, num_wild=448, num_long=32, num_separation_sample=64),
         judges=JudgesConfig(
             num_codec_songs=192,
             semantic_steps=600,
@@ -48,16 +48,14 @@ def demo(seed: int = 0) -> LoopConfig:
         training=TrainingConfig(
             phases=(
                 PhasePlan("pretrain-2s", "pretrain", clean, 450, 8, 1.5e-3, 50, 48, 1.0, audio_prompt_dropout=1.0),
-                PhasePlan("pretrain-4s", "pretrain", clean, 300, 8, 1.5e-3, 5, 96, 1.0, audio_prompt_dropout=1.0),
-                PhasePlan(
-                    "pretrain-clean", "pretrain", clean, 850, 6, 1.5e-3, 5, None, 0.25, audio_prompt_dropout=0.75
-                ),
-                PhasePlan("pretrain", "pretrain", everything, 350, 6, 8e-4, 5, None, 0.1),
-                PhasePlan("extend", "extend", everything, 550, 6, 2e-3, 20, None, 0.05),
+                PhasePlan("pretrain-4s", "pretrain", clean, 350, 8, 1.5e-3, 5, 96, 1.0, audio_prompt_dropout=1.0),
+                PhasePlan("pretrain-clean", "pretrain", clean, 1200, 6, 2.5e-3, 5, None, 0.06),
+                PhasePlan("pretrain", "pretrain", everything, 130, 6, 6e-4, 5, None, 0.3, even=True),
+                PhasePlan("extend", "extend", everything, 600, 6, 4e-3, 20, None, 0.05),
             ),
-            num_workers=1,
+            num_workers=2,
             threads_per_worker=1,
-            zero_stage=1,
+            zero_stage=0,
             use_gpu=False,
             precision=Precision.NATIVE,
             dropout=ConditionDropout(all_conditions=0.05, description=0.1, audio_prompt=0.5),
@@ -85,12 +83,11 @@ def demo(seed: int = 0) -> LoopConfig:
             noise_multiple=2.0,
             pairs_per_prompt=2,
             beta=0.1,
-            learning_rate={Axis.LYRIC: 5e-5, Axis.PROMPT: 5e-5, Axis.MUSICALITY: 5e-5},
+            learning_rate={Axis.LYRIC: 5e-5, Axis.PROMPT: 5e-5, Axis.MUSICALITY: 1e-4},
             mixed_learning_rate=5e-5,
             batch_size=8,
-            epochs=1.5,
+            epochs=2.0,
             mixed_epochs=0.75,
-            num_workers=2,
         ),
         merge=MergeConfig(
             coefficients=((0.334, 0.333, 0.333), (0.6, 0.4, 0.4), (0.8, 0.5, 0.5)),
@@ -122,7 +119,9 @@ def tiny(seed: int = 0) -> LoopConfig:
         model=replace(recipe.model, width=32, num_heads=2, feed_forward_width=64, num_layers=1, num_decoder_layers=1),
         training=replace(
             recipe.training,
-            phases=tuple(replace(phase, steps=10, warmup_steps=2) for phase in recipe.training.phases),
+            phases=tuple(
+                replace(phase, steps=10, warmup_steps=2, learning_rate=1.5e-3) for phase in recipe.training.phases
+            ),
             checkpoint_every=10,
         ),
         prompts=replace(recipe.prompts, num_pair=8, num_search=4, num_report=6, num_long_report=2),

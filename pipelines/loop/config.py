@@ -63,6 +63,18 @@ class PhasePlan:
     min_ratio: float = 0.1
     audio_prompt_dropout: float | None = None
     """How often batches go without audio prompts, where it is not the training's own share."""
+    even: bool = False
+    """Train on as many songs of each collection as the smallest of them has."""
+
+    @property
+    def examples_name(self) -> str:
+        """What the phase's examples are kept under; phases on the same ones share them."""
+        parts = (
+            "+".join(self.collections),
+            "" if self.max_frames is None else str(self.max_frames),
+            self.even * "even",
+        )
+        return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +132,6 @@ class AlignmentConfig:
     batch_size: int
     epochs: float
     mixed_epochs: float
-    num_workers: int
-    """Workers of the preference runs, whose steps are long enough to share out on one machine."""
 
 
 @dataclass(frozen=True, slots=True)

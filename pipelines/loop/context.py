@@ -71,13 +71,14 @@ class LoopContext:
             similarity=self._stored(EmbeddedSimilarity.load, SIMILARITY),
         )
 
-    def held_out_judges(self) -> HeldOutJudges:
-        """The judges that make no pair."""
+    def held_out_judges(self, heard_whole: frozenset[str]) -> HeldOutJudges:
+        """The judges that make no pair; `heard_whole` names models by their short digests."""
         lexicon = self.lexicon()
         return HeldOutJudges(
             recogniser=model_source(partial(PocketSphinxRecogniser, lexicon)),
             tags=self._stored(TagAgreementJudge.load, TAG_AGREEMENT),
             defects=self._stored(DefectsJudge.load, DEFECTS),
+            heard_whole=heard_whole,
         )
 
     def audio_places(self, folder: Path) -> AudioPlaces:

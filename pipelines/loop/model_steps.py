@@ -24,7 +24,7 @@ from pipelines.loop.config import PhasePlan
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.deepspeed_engine import ZeroOptions
-from pipelines.loop.examples import TokenizedSong, beginning, training_examples
+from pipelines.loop.examples import TokenizedSong, beginning, evened, training_examples
 from pipelines.loop.preferences import MIXED, preference_phase
 from pipelines.loop.training import TrainingScale, run_phases
 from pipelines.rendered.world import TAG_VOCABULARY
@@ -77,7 +77,7 @@ def align_models(context: LoopContext, progress: StepProgress, on_log: CurveCall
     ]
     union_once = replace(alignment, epochs=alignment.mixed_epochs)
     phases.append(preference_phase(MIXED, mixed, base, union_once, alignment.mixed_learning_rate, seed, precision))
-    results = train_phases(context, phases, "alignment", progress, on_log, num_workers=alignment.num_workers)
+    results = train_phases(context, phases, "alignment", progress, on_log)
     for result in results:
         publish_model(result.model_folder, context.places.lelm(result.name))
     return {"phases": [phase_facts(result) for result in results]}
@@ -123,15 +123,18 @@ def _examples(context: LoopContext, songs: Sequence[TokenizedSong], plan: PhaseP
     folder = _examples_folder(context, plan)
     remove_tree(folder)
     frames = context.config.prompts.audio_prompt_frames
-    examples = training_examples(songs, plan.collections, frames, context.config.seed)
+    seed = context.config.seed
+    examples = training_examples(songs, plan.collections, frames, seed)
+    if plan.even:
+        chosen = {song.song_id for song in evened(songs, plan.collections, seed)}
+        examples = [example for example in examples if example.example_id in chosen]
     if plan.max_frames is not None:
         examples = [beginning(example, plan.max_frames) for example in examples]
     return write_examples(examples, folder)
 
 
 def _examples_folder(context: LoopContext, plan: PhasePlan) -> Path:
-    length = "" if plan.max_frames is None else f"-{plan.max_frames}"
-    return context.places.training / "examples" / f"{'+'.join(plan.collections)}{length}"
+    return context.places.training / "examples" / plan.examples_name
 
 
 def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
@@ -161,12 +164,8 @@ def train_phases(
     name: str,
     progress: StepProgress,
     on_log: CurveCallback,
-    num_workers: int | None = None,
 ) -> list[PhaseResult]:
-    """Run phases in turn as one fit, kept under `name`; what is finished is not done again.
-
-    `num_workers` is the recipe's own number for pre-training where it is not given.
-    """
+    """Run phases in turn as one fit, kept under `name`; what is finished is not done again."""
     training = context.config.training
     total = sum(phase.num_steps for phase in phases)
     before = {phase.name: sum(other.num_steps for other in phases[:place]) for place, phase in enumerate(phases)}
@@ -176,7 +175,7 @@ def train_phases(
         on_log(phase, logged)
 
     scale = TrainingScale(
-        num_workers=num_workers or training.num_workers,
+        num_workers=training.num_workers,
         cpus_per_worker=training.threads_per_worker,
         use_gpu=training.use_gpu,
         zero=ZeroOptions(training.zero_stage),

@@ -59,6 +59,16 @@ def song_number(candidate_id: str) -> int:
     return int(candidate_id.split("/")[1])
 
 
+def song_model(candidate_id: str) -> str:
+    """The short digest of the model that sang a candidate."""
+    return candidate_id.split("/")[2]
+
+
+def short_digest(model_digest: str) -> str:
+    """As much of a model's digest as tells the models of a run apart."""
+    return model_digest[:12]
+
+
 def _request(prompt: PromptRow, number: int, seed: int, parameters: SamplingParameters) -> SamplingRequest:
     name = f"{prompt.prompt_id}/{number}"
     song_seed = int(digest_bytes(name.encode(), str(seed).encode())[: _SEED_BITS // 4], 16)
@@ -67,7 +77,7 @@ def _request(prompt: PromptRow, number: int, seed: int, parameters: SamplingPara
 
 def _row(prompt: PromptRow, song: SampledSong) -> CandidateRow:
     return CandidateRow(
-        candidate_id=f"{song.request_id}/{song.model_digest[:12]}",
+        candidate_id=f"{song.request_id}/{short_digest(song.model_digest)}",
         prompt_id=prompt.prompt_id,
         seed=song.seed,
         model_digest=song.model_digest,

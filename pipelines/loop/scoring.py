@@ -40,7 +40,7 @@ from pipelines.loop.metrics import (
 )
 from pipelines.loop.prompts import PromptSounds, PromptSource
 from pipelines.loop.records import CandidateRow, ScoredRow
-from pipelines.loop.sampling import song_number
+from pipelines.loop.sampling import song_model, song_number
 from reward.judges.defects import DefectsJudge
 from reward.judges.tag_agreement import TagAgreementJudge
 from reward.musicality.protocol import MusicalityReward
@@ -64,11 +64,16 @@ class ScoringModels:
 
 @dataclass(frozen=True)
 class HeldOutJudges:
-    """Judges that never make a pair; they hear what is reported, not what pairs are made of."""
+    """Judges that never make a pair; they hear what is reported, not what pairs are made of.
+
+    The recogniser, the slowest, hears every song of the models whose short digests are in `heard_whole`, and of all
+    others the first song of each prompt.
+    """
 
     recogniser: ModelSource[Recogniser]
     tags: ModelSource[TagAgreementJudge]
     defects: ModelSource[DefectsJudge]
+    heard_whole: frozenset[str] = frozenset()
 
 
 def scoring_pipeline(
@@ -204,6 +209,7 @@ class _HeldOutPanel:
         self._recogniser = judges.recogniser.open()
         self._tags = judges.tags.open()
         self._defects = judges.defects.open()
+        self._heard_whole = judges.heard_whole
         self._lexicon = lexicon
 
     def scores(self, song: JudgedSong, stems: Stems) -> dict[str, Score]:
@@ -217,8 +223,8 @@ class _HeldOutPanel:
     def _phoneme_error(self, song: JudgedSong, stems: Stems) -> Score:
         if song.duration_s > _LONGEST_SECOND_OPINION_S:
             return missing_score(f"the second opinion hears songs up to {_LONGEST_SECOND_OPINION_S:g} s")
-        if song_number(song.song_id):
-            return missing_score("the second opinion hears the first song of a prompt")
+        if song_number(song.song_id) and song_model(song.song_id) not in self._heard_whole:
+            return missing_score("the second opinion hears the first song of a prompt from this model")
         heard = self._recogniser.transcribe([stems.vocal])[0].phoneme_names
         return phoneme_error_score(asked_phonemes(song, self._lexicon), heard)
 

@@ -18,6 +18,7 @@ from pipelines.loop.fitting import read_scorer_noise
 from pipelines.loop.model_steps import BASE, pairs_folder
 from pipelines.loop.preferences import pair_candidates, publish_pairs, write_preferences
 from pipelines.loop.records import CandidateRow, ScoredRow
+from pipelines.loop.sampling import short_digest
 from pipelines.loop.scoring import scoring_pipeline
 from pipelines.loop.song_sets import (
     PAIR_SONGS,
@@ -85,7 +86,7 @@ def score_songs(
         prompt_source(context),
         context.scoring_models(),
         context.lexicon(),
-        context.held_out_judges() if held_out else None,
+        context.held_out_judges(_heard_whole(context)) if held_out else None,
         decode,
     )
 
@@ -102,6 +103,12 @@ def score_songs(
 def sound_folder(context: LoopContext) -> Path:
     """Where the sound of candidates is kept."""
     return context.places.candidates("sound")
+
+
+def _heard_whole(context: LoopContext) -> frozenset[str]:
+    """The models whose every song gets a second opinion on its words: the base, and the one aligned to lyrics."""
+    folders = [context.places.lelm(name) for name in (BASE, Axis.LYRIC.value)]
+    return frozenset(short_digest(model_digest(folder)) for folder in folders if folder.exists())
 
 
 def _score(

@@ -4,9 +4,10 @@ Nothing here is shared with the trained judges or with the labels of a corpus, s
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Complex128, Float64
 from numpy.lib.stride_tricks import sliding_window_view
 
 from levo.song.arrays import Array
@@ -20,6 +21,8 @@ _VOICED = 0.5
 _MAJOR_SCALE = np.array([0, 2, 4, 5, 7, 9, 11])
 _QUIET = 0.05
 _PEAK_RANGE_NEPERS = 2.0
+_NUM_BEAT_LENGTHS = 400
+_WAVE_BLOCK_FRAMES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,29 @@ def find_beat(strength: Float64[Array, " frame"], shortest_s: float, longest_s: 
 
     Half-beats count too, by the second harmonic, so that a song of eighth notes is not taken for one at another tempo.
     """
-    times_s = np.arange(len(strength)) * STEP_S
-    frequencies_hz = 1 / np.linspace(longest_s, shortest_s, 400)
-    first = np.exp(-2j * np.pi * frequencies_hz[:, None] * times_s) @ strength
-    second = np.exp(-4j * np.pi * frequencies_hz[:, None] * times_s) @ strength
+    whole_blocks = -(-len(strength) // _WAVE_BLOCK_FRAMES) * _WAVE_BLOCK_FRAMES
+    frequencies_hz = _beat_frequencies(shortest_s, longest_s)
+    first, second = (
+        _waves(shortest_s, longest_s, harmonic, whole_blocks)[:, : len(strength)] @ strength for harmonic in (1, 2)
+    )
     best = int((np.abs(first) + 0.5 * np.abs(second)).argmax())
     period_s = float(1 / frequencies_hz[best])
     phase_s = float(-np.angle(first[best]) / (2 * np.pi) * period_s) % period_s
     return BeatGrid(period_s, phase_s)
+
+
+def _beat_frequencies(shortest_s: float, longest_s: float) -> Float64[Array, " frequency"]:
+    return 1 / np.linspace(longest_s, shortest_s, _NUM_BEAT_LENGTHS)
+
+
+@lru_cache(maxsize=8)
+def _waves(shortest_s: float, longest_s: float, harmonic: int, num_frames: int) -> Complex128[Array, "frequency frame"]:
+    """The transform's waves, kept: making them takes much longer than using them."""
+    frequencies_hz = harmonic * _beat_frequencies(shortest_s, longest_s)
+    waves: Complex128[Array, "frequency frame"] = np.exp(
+        -2j * np.pi * frequencies_hz[:, None] * (np.arange(num_frames) * STEP_S)
+    )
+    return waves
 
 
 def voice_pitch(samples: Float64[Array, " sample"], sample_rate_hz: int) -> Float64[Array, " frame"]:

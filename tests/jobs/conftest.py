@@ -115,8 +115,7 @@ def _write_examples(context: LoopContext) -> dict[str, int]:
     """A store for every data that the recipe's phases train on."""
     counts: dict[str, int] = {}
     for plan in context.config.training.phases:
-        length = "" if plan.max_frames is None else f"-{plan.max_frames}"
-        name = f"{'+'.join(plan.collections)}{length}"
+        name = plan.examples_name
         if name not in counts:
             counts[name] = len(counts) + 1
             songs = [TrainingExample(f"{name}{number}", _codes(number), "[verse] moon", None) for number in range(9)]

@@ -159,7 +159,7 @@ def test_a_phase_tells_its_data_its_options_and_its_checkpoint(finished_run: "Fi
     plan = finished_run.context.config.training.phases[-1]
     assert extend.parameters()["learning_rate"] == plan.learning_rate
     assert extend.parameters()["seed"] == 3
-    assert [data.name for data in extend.data()] == [f"examples/{'+'.join(plan.collections)}"]
+    assert [data.name for data in extend.data()] == [f"examples/{plan.examples_name}"]
     result = extend.result()
     assert result is not None
     assert result.tags() == {

@@ -81,7 +81,6 @@ CONFIG = AlignmentConfig(
     batch_size=2,
     epochs=1,
     mixed_epochs=1,
-    num_workers=1,
 )
 NOISES = {
     metric.name: ScorerNoise(metric.name, "judge", 0.01, 10, 5)
