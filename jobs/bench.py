@@ -24,6 +24,8 @@ class BenchOptions:
     """The recipe of every run."""
     out: Path = Path("out/bench")
     """Folder of the runs and of the tables."""
+    tracking_uri: str | None = None
+    """For `alignment`: an MLflow server; without one each run keeps a store of its own, and `none` keeps JSON lines."""
     ratings: Path | None = None
     """For `raters`: JSON lines, each with a list of ratings by axis."""
     json: bool = False
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from jobs.bench_alignment import bench_alignment
 
-    print(bench_alignment(seeds, options.recipe, options.out, as_json=options.json))
+    print(bench_alignment(options, seeds))
     return 0
 
 

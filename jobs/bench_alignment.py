@@ -4,20 +4,22 @@ import datetime
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 from rich.console import Console
 
+from jobs.bench import BenchOptions
+from jobs.bench_table import ROWS, BenchCell, markdown_table, verdicts
 from jobs.loop_program import loop_steps
 from jobs.loop_run import LoopRun, LoopStep, StepResult, StepTools, open_loop
 from jobs.progress import RunProgress
+from jobs.recipes.loop import recipe_named
 from levo.song.files import write_json
 from levo.song.prompt import PromptSet
 from pipelines.flow.resources import ResourceMonitor
 from pipelines.loop.context import LoopContext
 from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate
-from pipelines.loop.evaluation_steps import ABSENT_METRICS, REPORTED
+from pipelines.loop.evaluation_steps import ABSENT_METRICS
 from pipelines.loop.metrics import METRICS
 from pipelines.loop.model_steps import BASE
 from pipelines.loop.rivals import RIVALS, score_corpus, train_rivals
@@ -25,65 +27,39 @@ from pipelines.loop.sampling_steps import sample_sets
 from pipelines.loop.scoring_steps import required_scores, score_sets
 from pipelines.loop.song_sets import SongSet, prompts_of
 
-_ROWS = (*REPORTED, *RIVALS)
 
-
-@dataclass(frozen=True, slots=True)
-class BenchCell:
-    """One model on one metric in one seed: its mean, and its difference from the base with the interval."""
-
-    value: float
-    difference: float | None
-    low: float | None
-    high: float | None
-
-
-def bench_alignment(seeds: tuple[int, ...], recipe: str, out: Path, *, as_json: bool) -> str:
-    """Run every seed and return the table (Markdown) or the record (JSON); both are written to `out`."""
-    tables = {seed: _run_seed(recipe, seed, out / f"seed-{seed}") for seed in seeds}
+def bench_alignment(options: BenchOptions, seeds: tuple[int, ...]) -> str:
+    """Run every seed and return the table (Markdown) or the record (JSON); both are written to the output folder."""
+    out, recipe = options.out, options.recipe
+    tables = {seed: _run_seed(options, seed) for seed in seeds}
+    said = verdicts(tables, recipe_named(recipe, seeds[0]).merge)
     record = {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores",
         "recipe": recipe,
+        "verdicts": said,
         "seeds": {
             str(seed): {model: {name: asdict(cell) for name, cell in row.items()} for model, row in table.items()}
             for seed, table in tables.items()
         },
     }
     write_json(out / "alignment.json", record)
-    text = markdown_table(tables)
+    text = "\n".join([markdown_table(tables), "", *(f"- {line}" for line in said)])
     (out / "alignment.md").write_text(text + "\n")
-    return json.dumps(record, indent=1) if as_json else text
+    return json.dumps(record, indent=1) if options.json else text
 
 
-def markdown_table(tables: dict[int, dict[str, dict[str, BenchCell]]]) -> str:
-    """Rows are models, columns are metrics; a cell holds each seed's difference from the base (the base its values)."""
-    names = [metric.name for metric in METRICS if metric.name not in ABSENT_METRICS]
-    lines = [f"| model | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for model in _ROWS:
-        cells = ["<br>".join(_cell_text(table[model][name]) for table in tables.values()) for name in names]
-        lines.append(f"| {model} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _cell_text(cell: BenchCell) -> str:
-    if cell.difference is None or cell.low is None or cell.high is None:
-        return f"{cell.value:.3f}"
-    text = f"{cell.difference:+.3f} [{cell.low:+.3f}, {cell.high:+.3f}]"
-    return f"**{text}**" if cell.low > 0 or cell.high < 0 else text
-
-
-def _run_seed(recipe: str, seed: int, out: Path) -> dict[str, dict[str, BenchCell]]:
-    opened = open_loop(recipe, seed, out, "none")
+def _run_seed(options: BenchOptions, seed: int) -> dict[str, dict[str, BenchCell]]:
+    opened = open_loop(options.recipe, seed, options.out / f"seed-{seed}", options.tracking_uri)
     steps = (*loop_steps(None), *_rival_steps())
     run = LoopRun(opened.context, opened.folder, opened.tracker, RunProgress(len(steps), Console(stderr=True)))
-    with ResourceMonitor() as monitor:
+    with opened.tracked(), ResourceMonitor() as monitor:
         run.run(steps, monitor)
     opened.tracker.close()
     table = _evaluation(opened.context)
     return {
         model: {name: _bench_cell(cell) for name, cell in table.cells[model].items() if cell.value is not None}
-        for model in _ROWS
+        for model in ROWS
     }
 
 
@@ -124,7 +100,7 @@ def _rival_sets() -> list[SongSet]:
 def _evaluation(context: LoopContext) -> EvaluationTable:
     """The table over the short report prompts, rivals included."""
     short = {row.prompt_id for row in prompts_of(context, SongSet(BASE, PromptSet.REPORT)) if not row.is_long}
-    scores = {model: required_scores(context, SongSet(model, PromptSet.REPORT)) for model in _ROWS}
+    scores = {model: required_scores(context, SongSet(model, PromptSet.REPORT)) for model in ROWS}
     return evaluate(
         {model: [row.candidate for row in rows if row.prompt_id in short] for model, rows in scores.items()},
         METRICS,

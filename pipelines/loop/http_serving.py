@@ -69,6 +69,7 @@ class SongFront:
         self._replicas = replicas
         self._codec = config.open_codec()
         self._swapping = asyncio.Lock()
+        self._model_digest: str | None = None
         self._routes = {
             ("POST", "/songs"): self.sing,
             ("GET", "/health"): self.health,
@@ -95,7 +96,9 @@ class SongFront:
             return _refusal(_BAD_REQUEST, problem)
         except OrderError as error:
             return _refusal(_UNPROCESSABLE, *error.problems)
-        answers = [self._replicas.sample.remote(one) for one in self._config.orders.requests_of(order)]
+        answers = [
+            self._replicas.sample.remote(one, self._model_digest) for one in self._config.orders.requests_of(order)
+        ]
         try:
             songs = await asyncio.gather(*answers)
         except RayTaskError as error:
@@ -136,6 +139,8 @@ class SongFront:
         try:
             with moved_pointer(self._config.pointer, folder):
                 digest = await self._replicas.refresh.remote()
+                # From here on an order names its model, so that no replica that lags sings it on the old one.
+                self._model_digest = digest
         except RayError as error:
             return _refusal(_CONFLICT, FieldProblem("name", str(getattr(error, "cause", error))))
         except ValueError as error:

@@ -3,7 +3,8 @@
 import pytest
 
 from jobs import bench
-from jobs.bench_alignment import BenchCell, markdown_table
+from jobs.bench_table import BenchCell, markdown_table, verdicts
+from jobs.recipes.loop import demo
 from pipelines.loop.evaluation_steps import ABSENT_METRICS, REPORTED
 from pipelines.loop.metrics import METRICS
 from pipelines.loop.rivals import RIVALS
@@ -33,3 +34,19 @@ def test_the_base_shows_its_values() -> None:
 def test_seeds_that_are_no_numbers_are_named() -> None:
     with pytest.raises(ValueError, match="0,one"):
         bench.main(["alignment", "--seeds", "0,one"])
+
+
+def test_the_verdicts_count_seeds_by_direction_and_interval() -> None:
+    names = [metric.name for metric in METRICS if metric.name not in ABSENT_METRICS]
+    first, second = table(BenchCell(0.2, -0.05, -0.08, -0.02)), table(BenchCell(0.2, -0.05, -0.12, 0.02))
+    second["lyric"]["pocketsphinx_phoneme_error_rate"] = BenchCell(0.3, 0.04, 0.01, 0.08)
+    first["interpolated"] = dict.fromkeys(names, BenchCell(0.2, -0.01, -0.015, 0.0))
+    first["gated"]["phoneme_error_rate"] = BenchCell(0.1, -0.06, -0.1, 0.0)
+    lines = verdicts({0: first, 1: second}, demo().merge)
+    assert lines[0].startswith("lyric: better on phoneme_error_rate with an interval without zero in 1 of 2;")
+    assert lines[0].endswith("agrees in sign in 1 of 2")
+    kept = next(line for line in lines if line.startswith("interpolated"))
+    assert kept.startswith("interpolated: better on phoneme_error_rate with an interval without zero in 0 of 2;")
+    assert kept.endswith("in 1 of 2")
+    gated = next(line for line in lines if line.startswith("gated"))
+    assert "better than the lyric model on phoneme_error_rate in 1 of 2" in gated
