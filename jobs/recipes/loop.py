@@ -19,6 +19,7 @@ from pipelines.loop.config import (
     SamplingConfig,
     TrainingConfig,
 )
+from pipelines.rendered.noise import NoiseShares
 from pipelines.rendered.world import WorldConfig
 
 
@@ -29,7 +30,13 @@ def demo(seed: int = 0) -> LoopConfig:
         recipe="demo",
         seed=seed,
         world=WorldConfig(),
-        corpus=CorpusConfig(num_studio=1792, num_wild=448, num_long=32, num_separation_sample=64),
+        corpus=CorpusConfig(
+            num_studio=1792,
+            num_wild=448,
+            num_long=32,
+            num_separation_sample=64,
+            noise=NoiseShares(wrong_lyrics=0.3, wrong_tags=0.6, glitches=0.3),
+        ),
         judges=JudgesConfig(
             num_codec_songs=192,
             semantic_steps=600,

@@ -6,6 +6,7 @@ from levo.model.conditions import ConditionDropout
 from levo.model.sampling.lane import LengthClass
 from levo.song.scores import Axis
 from levo.training.precision import Precision
+from pipelines.rendered.noise import NoiseShares
 from pipelines.rendered.world import WorldConfig
 
 
@@ -17,6 +18,8 @@ class CorpusConfig:
     num_wild: int
     num_long: int
     num_separation_sample: int
+    noise: NoiseShares = field(default_factory=NoiseShares)
+    """What is wrong with the wild collection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def render_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
             num_wild=corpus.num_wild,
             num_long=corpus.num_long,
             seed=context.config.seed,
+            noise=corpus.noise,
             world=context.config.world,
         ),
         context.places.songs,

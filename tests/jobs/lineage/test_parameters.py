@@ -70,7 +70,8 @@ def test_the_whole_configuration_is_there() -> None:
     parameters = loop_parameters(config)
     assert len(parameters) == _num_leaves(config)
     assert parameters["seed"] == 5
-    assert parameters["training.phases.extend.learning_rate"] == 2e-3
+    *_, extend = config.training.phases
+    assert parameters[f"training.phases.{extend.name}.learning_rate"] == extend.learning_rate
     assert parameters["alignment.margins.lyric"] == config.alignment.margins[Axis.LYRIC]
     assert max(len(str(value)) for value in parameters.values()) <= LONGEST_VALUE
 
