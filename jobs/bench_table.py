@@ -37,6 +37,20 @@ class BenchCell:
             raise ValueError("the base has no difference from itself")
         return self.difference, self.low, self.high
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
+        _, low, high = self.compared
+        return low > 0 or high < 0
+
+    def gain(self, metric: Metric) -> float:
+        """The difference in the direction that is better."""
+        return metric.gain(self.compared[0])
+
+    def surely_better(self, metric: Metric) -> bool:
+        """Whether the model is better than the base, with an interval without zero."""
+        return self.excludes_zero and self.gain(metric) > 0
+
 
 SeedTable = Mapping[str, Mapping[str, BenchCell]]
 """Cells by model, then by metric."""
@@ -59,14 +73,14 @@ def verdicts(tables: Mapping[int, SeedTable], limits: MergeConfig) -> tuple[str,
     for axis, metric in PAIR_METRIC.items():
         held_out = HELD_OUT_METRIC[axis]
         rows = [table[axis.value] for table in seeds]
-        won = _share([_surely_better(row[metric.name], metric) for row in rows])
-        agreed = _share([_gain(row[held_out.name], held_out) > 0 for row in rows])
+        won = _share([row[metric.name].surely_better(metric) for row in rows])
+        agreed = _share([row[held_out.name].gain(held_out) > 0 for row in rows])
         lines.append(
             f"{axis.value}: better on {metric.name} with an interval without zero in {won}; "
             f"{held_out.name}, held out, agrees in sign in {agreed}"
         )
     rows = [table[INTERPOLATED] for table in seeds]
-    won = _share([_surely_better(row[PHONEME_ERROR_RATE.name], PHONEME_ERROR_RATE) for row in rows])
+    won = _share([row[PHONEME_ERROR_RATE.name].surely_better(PHONEME_ERROR_RATE) for row in rows])
     kept = _share([_keeps(row, limits) for row in rows])
     lines.append(
         f"{INTERPOLATED}: better on {PHONEME_ERROR_RATE.name} with an interval without zero in {won}; loses at most "
@@ -80,23 +94,13 @@ def _beaten(seeds: Sequence[SeedTable], rival: str) -> str:
     parts = []
     for axis, metric in PAIR_METRIC.items():
         pairs = [(table[rival][metric.name], table[axis.value][metric.name]) for table in seeds]
-        won = _share([_gain(ours, metric) > _gain(theirs, metric) for ours, theirs in pairs])
+        won = _share([ours.gain(metric) > theirs.gain(metric) for ours, theirs in pairs])
         parts.append(f"better than the {axis.value} model on {metric.name} in {won}")
     return "; ".join(parts)
 
 
 def _share(holds: Sequence[bool]) -> str:
     return f"{sum(holds)} of {len(holds)}"
-
-
-def _gain(cell: BenchCell, metric: Metric) -> float:
-    difference, *_ = cell.compared
-    return difference if metric.better == "higher" else -difference
-
-
-def _surely_better(cell: BenchCell, metric: Metric) -> bool:
-    _, low, high = cell.compared
-    return low > 0 if metric.better == "higher" else high < 0
 
 
 def _keeps(row: Mapping[str, BenchCell], limits: MergeConfig) -> bool:
@@ -113,4 +117,4 @@ def _cell_text(cell: BenchCell) -> str:
         return f"{cell.value:.3f}"
     difference, low, high = cell.compared
     text = f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
-    return f"**{text}**" if low > 0 or high < 0 else text
+    return f"**{text}**" if cell.excludes_zero else text

@@ -128,10 +128,9 @@ def _missing_reasons(group: Sequence[ScoredCandidate], metric: Metric) -> list[s
 
 def _ranked(group: Sequence[ScoredCandidate], metric: Metric) -> list[_Ranked]:
     """Best first; equal scores by id."""
-    sign = 1.0 if metric.better == "lower" else -1.0
     scored = [(candidate.candidate_id, candidate.scores.get(metric.name)) for candidate in group]
     known = [_Ranked(name, score.value) for name, score in scored if score is not None and score.value is not None]
-    return sorted(known, key=lambda ranked: (sign * ranked.value, ranked.candidate_id))
+    return sorted(known, key=lambda ranked: (-metric.gain(ranked.value), ranked.candidate_id))
 
 
 def _nested(ranked: Sequence[_Ranked], rule: PairingRule) -> list[tuple[_Ranked, _Ranked]]:

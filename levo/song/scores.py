@@ -29,6 +29,10 @@ class Metric:
         if self.judge not in ("training", "held_out"):
             raise ValueError(f"metric {self.name}: judge is {self.judge!r}; expected 'training' or 'held_out'")
 
+    def gain(self, difference: float) -> float:
+        """A difference of this metric counted in the direction that is better."""
+        return difference if self.better == "higher" else -difference
+
 
 @dataclass(frozen=True, slots=True)
 class Score:

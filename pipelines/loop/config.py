@@ -72,12 +72,8 @@ class PhasePlan:
     @property
     def examples_name(self) -> str:
         """What the phase's examples are kept under; phases on the same ones share them."""
-        parts = (
-            "+".join(self.collections),
-            "" if self.max_frames is None else str(self.max_frames),
-            self.even * "even",
-        )
-        return "-".join(part for part in parts if part)
+        cut = "" if self.max_frames is None else f"-{self.max_frames}"
+        return "+".join(self.collections) + cut + ("-even" if self.even else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def is_worse(cell: EvaluationCell, metric: Metric) -> Worse | None:
         return None
     if not difference.excludes_zero:
         return Worse.NOT_ESTABLISHED
-    return Worse.YES if (difference.mean > 0) is (metric.better == "lower") else Worse.NO
+    return Worse.YES if metric.gain(difference.mean) < 0 else Worse.NO
 
 
 def verdict_line(row: StageRow) -> str:
