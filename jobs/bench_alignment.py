@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 
 from jobs.bench import BenchOptions
-from jobs.bench_table import ROWS, BenchCell, markdown_table, verdicts
+from jobs.bench_table import ROWS, markdown_table, verdicts
 from jobs.loop_program import loop_steps
 from jobs.loop_run import LoopRun, LoopStep, StepResult, StepTools, open_loop
 from jobs.progress import RunProgress
@@ -49,27 +49,14 @@ def bench_alignment(options: BenchOptions, seeds: tuple[int, ...]) -> str:
     return json.dumps(record, indent=1) if options.json else text
 
 
-def _run_seed(options: BenchOptions, seed: int) -> dict[str, dict[str, BenchCell]]:
+def _run_seed(options: BenchOptions, seed: int) -> dict[str, dict[str, EvaluationCell]]:
     opened = open_loop(options.recipe, seed, options.out / f"seed-{seed}", options.tracking_uri)
     steps = (*loop_steps(None), *_rival_steps())
     run = LoopRun(opened.context, opened.folder, opened.tracker, RunProgress(len(steps), Console(stderr=True)))
     with opened.tracked(), ResourceMonitor() as monitor:
         run.run(steps, monitor)
     opened.tracker.close()
-    table = _evaluation(opened.context)
-    return {
-        model: {name: _bench_cell(cell) for name, cell in table.cells[model].items() if cell.value is not None}
-        for model in ROWS
-    }
-
-
-def _bench_cell(cell: EvaluationCell) -> BenchCell:
-    if cell.value is None:
-        raise ValueError(f"a metric without a value: {cell.missing}")
-    difference = cell.difference
-    if difference is None:
-        return BenchCell(cell.value.mean, None, None, None)
-    return BenchCell(cell.value.mean, difference.mean, difference.low, difference.high)
+    return _evaluation(opened.context).cells
 
 
 def _rival_steps() -> tuple[LoopStep, ...]:

@@ -1,10 +1,9 @@
 """The alignment benchmark's table, and what it says of each goal, seed by seed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from levo.song.scores import Metric
 from pipelines.loop.config import MergeConfig
+from pipelines.loop.evaluation import EvaluationCell
 from pipelines.loop.evaluation_steps import ABSENT_METRICS, REPORTED
 from pipelines.loop.metrics import (
     HELD_OUT_METRIC,
@@ -21,38 +20,7 @@ from pipelines.loop.song_sets import INTERPOLATED
 ROWS = (*REPORTED, *RIVALS)
 
 
-@dataclass(frozen=True, slots=True)
-class BenchCell:
-    """One model on one metric in one seed: its mean, and its difference from the base with the interval."""
-
-    value: float
-    difference: float | None
-    low: float | None
-    high: float | None
-
-    @property
-    def compared(self) -> tuple[float, float, float]:
-        """The difference and its interval; raises `ValueError` in the base's own row."""
-        if self.difference is None or self.low is None or self.high is None:
-            raise ValueError("the base has no difference from itself")
-        return self.difference, self.low, self.high
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero."""
-        _, low, high = self.compared
-        return low > 0 or high < 0
-
-    def gain(self, metric: Metric) -> float:
-        """The difference in the direction that is better."""
-        return metric.gain(self.compared[0])
-
-    def surely_better(self, metric: Metric) -> bool:
-        """Whether the model is better than the base, with an interval without zero."""
-        return self.excludes_zero and self.gain(metric) > 0
-
-
-SeedTable = Mapping[str, Mapping[str, BenchCell]]
+SeedTable = Mapping[str, Mapping[str, EvaluationCell]]
 """Cells by model, then by metric."""
 
 
@@ -103,18 +71,20 @@ def _share(holds: Sequence[bool]) -> str:
     return f"{sum(holds)} of {len(holds)}"
 
 
-def _keeps(row: Mapping[str, BenchCell], limits: MergeConfig) -> bool:
+def _keeps(row: Mapping[str, EvaluationCell], limits: MergeConfig) -> bool:
     least = {
         SIMILARITY_TO_TEXT.name: -limits.max_similarity_loss,
         SIMILARITY_TO_PROMPT.name: -limits.max_similarity_loss,
         MUSICALITY.name: -limits.max_musicality_loss,
     }
-    return all(row[name].compared[1] >= lowest for name, lowest in least.items())
+    return all(row[name].compared.low >= lowest for name, lowest in least.items())
 
 
-def _cell_text(cell: BenchCell) -> str:
-    if cell.difference is None:
-        return f"{cell.value:.3f}"
-    difference, low, high = cell.compared
-    text = f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
-    return f"**{text}**" if cell.excludes_zero else text
+def _cell_text(cell: EvaluationCell) -> str:
+    if cell.value is None:
+        return f"missing: {cell.missing}"
+    difference = cell.difference
+    if difference is None:
+        return f"{cell.value.mean:.3f}"
+    text = f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+    return f"**{text}**" if difference.excludes_zero else text

@@ -23,8 +23,8 @@ from pipelines.loop.song_sets import BASE_SETS, CONTROL, SongSet
 def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
     """Every step of the loop; real recordings are labelled where a folder of them is given."""
     before: tuple[LoopStep, ...] = (
-        LoopStep("render", "render the corpus", lambda tools: render_corpus(tools.context, tools.progress)),
-        LoopStep("fit", "fit codec and judges", lambda tools: fit_models(tools.context, tools.progress), True),
+        LoopStep("render", "render songs, fit codec", lambda tools: render_corpus(tools.context, tools.progress), True),
+        LoopStep("fit", "fit the judges", lambda tools: fit_models(tools.context, tools.progress), True),
         LoopStep("corpus", "label the corpus", lambda tools: label_corpus(tools.context, tools.progress), True),
         LoopStep("separation", "separate a sample", _separate, True),
     )

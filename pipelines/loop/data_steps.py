@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 
+from pipelines.corpus.embedded import CODEC
 from pipelines.corpus.flow import CorpusConfig, prepare_corpus
 from pipelines.corpus.snapshot import open_corpus
 from pipelines.flow.ray_executor import RayExecutor
@@ -36,8 +37,10 @@ _NUM_WORKERS = 2
 
 
 def render_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
-    """Write the rendered corpus as audio files and metadata."""
+    """Write the rendered corpus as audio files and metadata, and fit the codec beside it, on songs of its own."""
     corpus = context.config.corpus
+    context.voice()
+    codec = _task(_codec).remote(context)
     written = write_corpus(
         RenderedCorpusConfig(
             num_studio=corpus.num_studio,
@@ -52,27 +55,26 @@ def render_corpus(context: LoopContext, progress: StepProgress) -> StepResult:
         bank_folder=context.places.voice,
         num_workers=_NUM_WORKERS,
     )
+    ray.get(codec)
     return {"num_songs": written.num_songs}
 
 
 def fit_models(context: LoopContext, progress: StepProgress) -> StepResult:
-    """Fit the codec, then side by side everything that listens to what it decodes, then measure the judges' noise.
+    """Fit side by side everything that listens to what the codec decodes, and measure the training judges' noise.
 
     Each model is fitted by a Ray task on one thread, so that its numbers do not depend on the machine's cores, in a
     process of its own, which gives its memory back at its end.
     """
     context.voice()
-    num_models = 2 + len(_LISTENERS)
     digests: StepResult = {"codec": ray.get(_task(_codec).remote(context))}
-    progress(1, num_models)
-    waiting = {_task(fit).remote(context): name for name, fit in _LISTENERS.items()}
+    tasks = {name: _task(fit).remote(context) for name, fit in _LISTENERS.items()}
+    tasks["noise"] = _task(_noise).remote(context, *(tasks[name] for name in _JUDGES))
+    waiting = {task: name for name, task in tasks.items()}
     left = list(waiting)
     while left:
         ready, left = ray.wait(left, num_returns=1)
         digests[waiting[ready[0]]] = ray.get(ready[0])
-        progress(num_models - 1 - len(left), num_models)
-    digests["noise"] = ray.get(_task(_noise).remote(context))
-    progress(num_models, num_models)
+        progress(len(digests), 1 + len(tasks))
     return digests
 
 
@@ -157,15 +159,18 @@ def _held_out(context: LoopContext) -> StepResult:
     return dict(calibrate_held_out_judges(context.config.judges, context.fitting, context.voice()))
 
 
-def _task(fit: Callable[[LoopContext], Any]) -> Any:
+def _task(fit: Callable[..., Any]) -> Any:
     return ray.remote(max_calls=1)(fit)
 
 
 def _codec(context: LoopContext) -> str:
+    if (context.places.models / CODEC).exists():
+        return context.codec().digest
     return fit_codec(context.config.judges, context.fitting, context.voice())
 
 
-def _noise(context: LoopContext) -> dict[str, float]:
+def _noise(context: LoopContext, *_judges: object) -> dict[str, float]:
+    """The judges' digests are asked for so that Ray waits for them."""
     noises = measure_scorer_noise(context.config.judges, context.fitting, context.voice())
     return {name: noise.standard_deviation for name, noise in noises.items()}
 
@@ -178,3 +183,6 @@ _LISTENERS: dict[str, Callable[[LoopContext], Any]] = {
     "held_out": _held_out,
 }
 """The slowest first."""
+
+_JUDGES = ("recogniser", "similarity", "musicality")
+"""Those whose noise is measured."""

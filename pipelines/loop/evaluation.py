@@ -21,6 +21,21 @@ class EvaluationCell:
     missing: str | None
     num_songs_without_score: int = 0
 
+    @property
+    def compared(self) -> MeanInterval:
+        """The difference from the base; raises `ValueError` where there is none."""
+        if self.difference is None:
+            raise ValueError(f"no difference from the base: {self.missing or 'this is the base itself'}")
+        return self.difference
+
+    def gain(self, metric: Metric) -> float:
+        """The difference from the base in the direction that is better."""
+        return metric.gain(self.compared.mean)
+
+    def surely_better(self, metric: Metric) -> bool:
+        """Whether the model is better than the base, with an interval without zero."""
+        return self.compared.excludes_zero and self.gain(metric) > 0
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationTable:

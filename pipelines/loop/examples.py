@@ -48,14 +48,13 @@ def training_examples(
     ]
 
 
-def evened(songs: Sequence[TokenizedSong], collections: Sequence[str], seed: int) -> list[TokenizedSong]:
-    """As many songs of each named collection as the smallest of them has, chosen by a hash of id and seed."""
-    kept: set[str] = set()
+def evenly_chosen(songs: Sequence[TokenizedSong], collections: Sequence[str], seed: int) -> frozenset[str]:
+    """Ids of as many songs of each named collection as the smallest has, chosen by a hash of id and seed."""
     parts = [[song for song in songs if song.collection == name] for name in collections]
     smallest = min(len(part) for part in parts)
-    for part in parts:
-        kept.update(song.song_id for song in sorted(part, key=lambda song: _song_seed(song, seed))[:smallest])
-    return [song for song in songs if song.song_id in kept]
+    return frozenset(
+        song.song_id for part in parts for song in sorted(part, key=lambda song: _song_seed(song, seed))[:smallest]
+    )
 
 
 def beginning(example: TrainingExample, max_frames: int) -> TrainingExample:

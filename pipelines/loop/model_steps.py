@@ -24,7 +24,7 @@ from pipelines.loop.config import PhasePlan
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.deepspeed_engine import ZeroOptions
-from pipelines.loop.examples import TokenizedSong, beginning, evened, training_examples
+from pipelines.loop.examples import TokenizedSong, beginning, evenly_chosen, training_examples
 from pipelines.loop.preferences import MIXED, preference_phase
 from pipelines.loop.training import TrainingScale, run_phases
 from pipelines.rendered.world import TAG_VOCABULARY
@@ -126,7 +126,7 @@ def _examples(context: LoopContext, songs: Sequence[TokenizedSong], plan: PhaseP
     seed = context.config.seed
     examples = training_examples(songs, plan.collections, frames, seed)
     if plan.even:
-        chosen = {song.song_id for song in evened(songs, plan.collections, seed)}
+        chosen = evenly_chosen(songs, plan.collections, seed)
         examples = [example for example in examples if example.example_id in chosen]
     if plan.max_frames is not None:
         examples = [beginning(example, plan.max_frames) for example in examples]

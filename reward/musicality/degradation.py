@@ -19,15 +19,19 @@ from levo.song.waveform import Waveform, mono_waveform
 from reward.musicality.ranking import RankedSong
 
 Progress = Callable[[int, int], None]
-_SPOILT_VOCAL_SHARE = 0.25
 _LEAST_CHANGED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class DegradationConfig:
-    """How much of a song each further version spoils, and how long a spoilt stretch is."""
+    """How much of a song each further version spoils, how long a spoilt stretch is, and how many are in the voice.
+
+    A voice's errors are mostly wrong sounds, which phoneme errors count: by default the playing alone is spoilt, so
+    that musicality is an axis of its own.
+    """
 
     spoilt_shares: tuple[float, ...] = (0.15, 0.4, 0.75)
+    vocal_share: float = 0.0
     shortest_stretch_s: float = 0.24
     longest_stretch_s: float = 0.6
 
@@ -110,7 +114,7 @@ def _stretches(duration_s: float, config: DegradationConfig, rng: np.random.Gene
     start_s = 0.0
     while start_s + config.shortest_stretch_s <= duration_s:
         end_s = min(duration_s, start_s + rng.uniform(config.shortest_stretch_s, config.longest_stretch_s))
-        stream = Stream.VOCAL if rng.random() < _SPOILT_VOCAL_SHARE else Stream.ACCOMPANIMENT
+        stream = Stream.VOCAL if rng.random() < config.vocal_share else Stream.ACCOMPANIMENT
         stretches.append(_Stretch(start_s, end_s, stream))
         start_s = end_s
     return stretches

@@ -82,6 +82,21 @@ def test_shares_decide_the_number_of_versions(songs: list[Any]) -> None:
     assert len(made.versions) == 2
 
 
+class VoiceCodec(LevelCodec):
+    """Decodes the voice alone."""
+
+    def decode(self, tokens: TokenGrid) -> Stems:
+        vocal = _held(tokens, Stream.VOCAL)
+        return Stems(vocal, vocal, vocal)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_voice_is_spoilt_by_its_share(share: float, songs: list[Any]) -> None:
+    stems = [(song.song_id, song.stems) for song in songs[:4]]
+    for made in ranked_songs(stems, VoiceCodec(), seed=0, config=DegradationConfig(vocal_share=share)):
+        assert np.array_equal(made.versions[0].mono, made.versions[-1].mono) == (share == 0.0)
+
+
 @given(
     st.lists(st.integers(0, 511), min_size=1, max_size=20),
     st.lists(st.integers(0, 511), min_size=1),
