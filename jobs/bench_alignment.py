@@ -14,7 +14,7 @@ from jobs.loop_program import loop_steps
 from jobs.loop_run import LoopRun, LoopStep, StepResult, StepTools, open_loop
 from jobs.progress import RunProgress
 from jobs.recipes.loop import recipe_named
-from levo.song.files import write_json
+from levo.song.files import write_bytes_atomically, write_json
 from levo.song.prompt import PromptSet
 from pipelines.flow.resources import ResourceMonitor
 from pipelines.loop.context import LoopContext
@@ -45,7 +45,7 @@ def bench_alignment(options: BenchOptions, seeds: tuple[int, ...]) -> str:
     }
     write_json(out / "alignment.json", record)
     text = "\n".join([markdown_table(tables), "", *(f"- {line}" for line in said)])
-    (out / "alignment.md").write_text(text + "\n")
+    write_bytes_atomically(out / "alignment.md", f"{text}\n".encode())
     return json.dumps(record, indent=1) if options.json else text
 
 

@@ -1,5 +1,6 @@
 """Runs the demo: claims the folder, does the steps, and writes what it ends with."""
 
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +27,7 @@ def run_demo(options: DemoOptions) -> Summary:
     run = LoopRun(opened.context, opened.folder, opened.tracker, RunProgress(len(steps), console))
     with opened.tracked() as parent, ResourceMonitor() as monitor:
         run.run(steps, monitor)
-        summary = make_report(opened.context, run, monitor.peak_memory_bytes, options.out / _REPORT)
+        summary = make_report(opened.context, run, options.out / _REPORT)
         write_summary(summary, options.out / _SUMMARY)
         log_summary(parent, summary, opened.context)
         for artifact in (_SUMMARY, _REPORT):
@@ -42,5 +43,5 @@ def run_demo(options: DemoOptions) -> Summary:
 
 
 def mlflow_command(out: Path) -> str:
-    """The command that shows the run's MLflow store."""
-    return f"mlflow ui --backend-store-uri {store_uri(out)}"
+    """The command that shows the run's MLflow store, by the program of this environment."""
+    return f"{Path(sys.executable).with_name('mlflow')} ui --backend-store-uri {store_uri(out)}"

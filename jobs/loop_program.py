@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from jobs.loop_run import LoopStep, StepResult, StepTools
+from levo.song.digest import digest_json
 from levo.song.prompt import PromptSet
 from pipelines.loop.data_steps import (
     fit_models,
@@ -29,7 +30,9 @@ def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
         LoopStep("separation", "separate a sample", _separate, True),
     )
     if recordings is not None:
-        before = (*before, LoopStep("recordings", "label real recordings", partial(_recordings, recordings), True))
+        label = partial(_recordings, recordings)
+        found = _listing(recordings)
+        before = (*before, LoopStep("recordings", "label real recordings", label, True, 1, found, is_followed=False))
     return (
         *before,
         LoopStep("prompts", "draw the prompts", lambda tools: make_prompts(tools.context, tools.progress)),
@@ -55,6 +58,14 @@ def _separate(tools: StepTools) -> StepResult:
 
 def _recordings(folder: Path, tools: StepTools) -> StepResult:
     return label_recordings(tools.context, folder, tools.progress)
+
+
+def _listing(folder: Path) -> str:
+    """A digest of the files' names, sizes and times: what is the same need not be looked at again."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
+    found = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
+    return digest_json([str(folder.resolve()), found])
 
 
 def _train(tools: StepTools) -> StepResult:

@@ -47,7 +47,7 @@ _NUM_LISTENING_PROMPTS = 4
 _SOUND = "sound"
 
 
-def make_report(context: LoopContext, run: LoopRun, peak_memory_bytes: int, out: Path) -> Summary:
+def make_report(context: LoopContext, run: LoopRun, out: Path) -> Summary:
     """Evaluate, write the report's records and its page, and return the summary."""
     evaluation = evaluate_models(context)
     summary = Summary(
@@ -60,7 +60,7 @@ def make_report(context: LoopContext, run: LoopRun, peak_memory_bytes: int, out:
         audio_prompt={
             arm: measurement_of(evaluation.audio_prompt.cell(arm, SIMILARITY_TO_PROMPT)) for arm in AUDIO_PROMPT_ARMS
         },
-        peak_memory_bytes=peak_memory_bytes,
+        peak_memory_bytes=run.peak_memory_bytes,
     )
     folder = report_folder(context.places.folder)
     scores = {model: required_scores(context, SongSet(model, PromptSet.REPORT)) for model in REPORTED}
@@ -78,7 +78,7 @@ def make_report(context: LoopContext, run: LoopRun, peak_memory_bytes: int, out:
         distributions=_distributions(scores),
         funnels=_funnels(context),
         labels=label_tables(run.results),
-        judges=judge_tables(context, scores),
+        judges=judge_tables(context, run.results, scores),
         preferences=preference_tables(run.results),
         prompts=_listening(context, scores, folder),
         recordings=_recordings(context, folder),

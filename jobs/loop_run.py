@@ -1,8 +1,8 @@
 """One run of the closed loop: its steps in order, each shown, timed, tracked, and skipped where it is done."""
 
 import importlib.metadata
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from jobs.tracking.mlflow_tracker import open_tracker
 from jobs.tracking.protocol import TrackedRun, Tracker
 from levo.training.loop import LoggedStep
 from pipelines.flow.resources import ResourceMonitor
-from pipelines.flow.run_folder import RunFolder, StepRecord
+from pipelines.flow.run_folder import RunFolder, StepRecord, held_alone
 from pipelines.loop.context import LoopContext
 from pipelines.loop.places import RunPlaces
 
@@ -25,12 +25,18 @@ StepResult = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LoopStep:
-    """A step: its name, what it does in a few words, and the function that does it."""
+    """A step: its name, what it does in a few words, and the function that does it.
+
+    It is done again when its version or inputs change, or a step before it was; but for those that are not followed.
+    """
 
     name: str
     title: str
     act: Callable[["StepTools"], StepResult]
     needs_ray: bool = False
+    version: int = 1
+    inputs: str = ""
+    is_followed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class LoopRun:
         self._folder = folder
         self._tracker = tracker
         self._progress = progress
+        self._followed = ""
         self.records: list[StepRecord] = []
         self.results: dict[str, StepResult] = {}
 
@@ -63,7 +70,13 @@ class LoopRun:
             for step in steps:
                 record = self._run_step(step, monitor, resources)
                 self.records.append(record)
+                self._followed = record.identity if step.is_followed else self._followed
                 self.results[step.name] = record.result
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The largest peak of any step, whenever it was done."""
+        return max((record.peak_memory_bytes for record in self.records), default=0)
 
     def costs(self) -> tuple[StepCost, ...]:
         """What each step took."""
@@ -71,6 +84,7 @@ class LoopRun:
 
     def _run_step(self, step: LoopStep, monitor: ResourceMonitor, resources: ExitStack) -> StepRecord:
         tracked = TrackedStep(self._tracker, self._folder.key, step.name, self._context)
+        inputs = {"version": step.version, "inputs": step.inputs, "after": self._followed}
         with self._progress.step(step.title) as show:
 
             def act() -> StepResult:
@@ -80,7 +94,7 @@ class LoopRun:
                 return step.act(StepTools(self._context, show, tracked))
 
             try:
-                record = self._folder.run_step(step.name, {}, act, monitor.cpu_seconds)
+                record = self._folder.run_step(step.name, inputs, act, monitor)
             except BaseException as error:
                 tracked.fail(error)
                 raise
@@ -103,9 +117,14 @@ class OpenedLoop:
     folder: RunFolder
     tracker: Tracker
 
-    def tracked(self) -> AbstractContextManager[TrackedRun]:
-        """The parent run that the steps hang under; it ends, well or badly, as the block does."""
-        return tracked_loop(self.tracker, self.folder.key, self.context)
+    @contextmanager
+    def tracked(self) -> Iterator[TrackedRun]:
+        """The parent run that the steps hang under; it ends, well or badly, as the block does.
+
+        Raises `BusyFolderError` where another process is in such a block of the same folder.
+        """
+        with held_alone(self.folder.folder), tracked_loop(self.tracker, self.folder.key, self.context) as parent:
+            yield parent
 
 
 def open_loop(recipe: str, seed: int, out: Path, tracking_uri: str | None) -> OpenedLoop:

@@ -55,8 +55,11 @@ def label_tables(results: Mapping[str, StepResult]) -> tuple[FactTable, ...]:
     )
 
 
-def judge_tables(context: LoopContext, scores: Mapping[str, Sequence[ScoredRow]]) -> tuple[FactTable, ...]:
-    """Each judge's noise, and how far training and held-out judges agree."""
+def judge_tables(
+    context: LoopContext, results: Mapping[str, StepResult], scores: Mapping[str, Sequence[ScoredRow]]
+) -> tuple[FactTable, ...]:
+    """Each judge's noise, how far training and held-out judges agree, and the latter with the rendered truth."""
+    truth = results["fit"]["held_out"]["truth"]
     noise = read_scorer_noise(context.places.models)
     rows = [row for songs in scores.values() for row in songs]
     return (
@@ -79,6 +82,19 @@ def judge_tables(context: LoopContext, scores: Mapping[str, Sequence[ScoredRow]]
                 )
                 for axis, metric in PAIR_METRIC.items()
             ),
+        ),
+        _facts(
+            "Held-out judges and the rendered truth",
+            f"{truth['num_songs']} songs of their own, clean and with glitches, decoded from tokens.",
+            {
+                "tags heard right": truth["tags_right"],
+                "the same against another song's tags": truth["tags_right_of_another"],
+                "defects of clean songs": truth["defects_clean"],
+                "defects of the same songs with glitches": truth["defects_glitched"],
+                "a song with glitches has more than a clean one": truth["defects_order"],
+                "PocketSphinx's phoneme error rate": truth["pocketsphinx_errors"],
+                "the same against another song's lyrics": truth["pocketsphinx_errors_of_another"],
+            },
         ),
     )
 

@@ -41,7 +41,7 @@ def demo(seed: int = 0) -> LoopConfig:
             num_codec_songs=192,
             semantic_steps=600,
             num_recogniser_songs=288,
-            recogniser_steps=340,
+            recogniser_steps=450,
             num_similarity_songs=320,
             similarity_steps=400,
             num_musicality_songs=200,
@@ -97,7 +97,7 @@ def demo(seed: int = 0) -> LoopConfig:
             mixed_epochs=0.6,
         ),
         merge=MergeConfig(
-            coefficients=((0.7, 0.5, 0.5), (1.0, 0.6, 0.6)),
+            coefficients=((0.6, 0.4, 0.8), (0.7, 0.5, 0.5)),
             max_similarity_loss=0.02,
             max_musicality_loss=0.15,
         ),

@@ -72,6 +72,8 @@ def fill_reference(
     """
     model = in_precision(initial.model, precision, initial.model.device)
     missing = reference.missing(initial.digest, store.digests)[workers.rank :: workers.world_size]
+    # Nobody files a song before all have seen the same ones missing, or the shares would not add up.
+    workers.wait()
     place = {digest: index for index, digest in enumerate(store.digests)}
     for start in range(0, len(missing), _PART_SONGS):
         examples = [place[digest] for digest in missing[start : start + _PART_SONGS]]

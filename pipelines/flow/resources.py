@@ -1,6 +1,7 @@
 """What a run costs: CPU seconds and peak memory of this process and everything it started, sampled by a thread."""
 
 import threading
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -9,7 +10,7 @@ import psutil
 class ResourceMonitor:
     """Samples the process tree while it is entered; processes that end between samples lose at most one interval."""
 
-    def __init__(self, interval_s: float = 0.5) -> None:
+    def __init__(self, interval_s: float = 1.0) -> None:
         self._interval_s = interval_s
         self._cpu_by_process: dict[tuple[int, float], float] = {}
         self._peak_bytes = 0
@@ -19,8 +20,16 @@ class ResourceMonitor:
 
     @property
     def peak_memory_bytes(self) -> int:
-        """The largest sum seen of the resident bytes that each process holds alone (shared pages left out)."""
+        """The largest sum seen of the processes' resident bytes, what they share counted once.
+
+        Where the system tells no shares (other than Linux), shared pages are left out.
+        """
         return self._peak_bytes
+
+    def forget_peak(self) -> None:
+        """Measure the peak from now on."""
+        with self._lock:
+            self._peak_bytes = 0
 
     def cpu_seconds(self) -> float:
         """User and system seconds of the tree so far; only differences mean anything."""
@@ -58,6 +67,14 @@ class ResourceMonitor:
 
 
 def _memory_bytes(process: psutil.Process) -> int:
+    """Proportional set size: a page that several processes share (the object store, libraries) counts once in all."""
+    try:
+        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return 1024 * int(line.split()[1])
+    except ProcessLookupError as gone:
+        raise psutil.NoSuchProcess(process.pid) from gone
+    except (FileNotFoundError, PermissionError):
+        pass
     memory = process.memory_info()
-    # Shared pages (the object store, libraries) would be counted once for each process.
     return int(memory.rss - getattr(memory, "shared", 0))

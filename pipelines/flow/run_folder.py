@@ -1,22 +1,41 @@
 """A run's folder: it belongs to one configuration, and remembers which steps are done so that a rerun skips them."""
 
+import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from levo.song.digest import digest_json
 from levo.song.files import write_json
+from pipelines.flow.resources import ResourceMonitor
 
 _RUN_FILE = "run.json"
 _STEP_FOLDER = "steps"
+_LOCK_FILE = ".lock"
 
 
 class ForeignFolderError(ValueError):
     """The folder holds another run, or files that no run of ours wrote."""
+
+
+class BusyFolderError(OSError):
+    """Another process works in the folder."""
+
+
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder while the block lasts, however it ends."""
+    with (folder / _LOCK_FILE).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyFolderError(f"another command is at work in {folder}; wait for its end or stop it") from None
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +47,7 @@ class StepRecord:
     result: dict[str, Any]
     wall_s: float
     cpu_s: float
+    peak_memory_bytes: int = 0
     skipped: bool = False
 
 
@@ -58,16 +78,18 @@ class RunFolder:
         name: str,
         inputs: Any,
         act: Callable[[], dict[str, Any]],
-        cpu_seconds: Callable[[], float],
+        monitor: ResourceMonitor,
     ) -> StepRecord:
         """Do a step unless it is done already; its record is written only after `act` returned."""
         identity = digest_json({"step": name, "inputs": inputs, "run": self.key})
         done = self.finished(name, identity)
         if done is not None:
             return done
-        wall, cpu = time.monotonic(), cpu_seconds()
+        monitor.forget_peak()
+        wall, cpu = time.monotonic(), monitor.cpu_seconds()
         result = act()
-        record = StepRecord(name, identity, result, time.monotonic() - wall, max(0.0, cpu_seconds() - cpu))
+        cpu_s = max(0.0, monitor.cpu_seconds() - cpu)
+        record = StepRecord(name, identity, result, time.monotonic() - wall, cpu_s, monitor.peak_memory_bytes)
         write_json(self._step_file(name), {key: value for key, value in asdict(record).items() if key != "skipped"})
         return record
 

@@ -68,6 +68,8 @@ class PhasePlan:
     """How often batches go without audio prompts, where it is not the training's own share."""
     even: bool = False
     """Train on as many songs of each collection as the smallest of them has."""
+    micro_batches: int = 1
+    """Passes that a batch is accumulated from on each worker."""
 
     @property
     def examples_name(self) -> str:
@@ -90,6 +92,8 @@ class TrainingConfig:
     table_std: float | None
     checkpoint_every: int
     max_failures: int
+    split_fits: bool = False
+    """Whether each phase is a fit of its own; else all phases of a step are one, which starts its workers once."""
 
 
 @dataclass(frozen=True, slots=True)

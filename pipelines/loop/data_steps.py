@@ -156,7 +156,8 @@ def _tagger(context: LoopContext) -> str:
 
 
 def _held_out(context: LoopContext) -> StepResult:
-    return dict(calibrate_held_out_judges(context.config.judges, context.fitting, context.voice()))
+    fitted = calibrate_held_out_judges(context.config.judges, context.fitting, context.voice())
+    return fitted.digests | {"truth": asdict(fitted.truth)}
 
 
 def _task(fit: Callable[..., Any]) -> Any:

@@ -105,11 +105,14 @@ def choose_mixture(context: LoopContext) -> StepResult:
 
 
 def search_goal(config: MergeConfig, base: Mapping[str, float]) -> Goal:
-    """Lowest phoneme error, with no more loss on the other axes than the recipe allows."""
+    """Lowest phoneme error, with no more loss on the other axes than the recipe allows, by the search songs' means."""
     return Goal(
         weights={PHONEME_ERROR_RATE.name: -1.0},
         limits=(
-            Limit(SIMILARITY_TO_TEXT.name, lowest=base[SIMILARITY_TO_TEXT.name] - config.max_similarity_loss),
+            *(
+                Limit(metric.name, lowest=base[metric.name] - config.max_similarity_loss)
+                for metric in (SIMILARITY_TO_TEXT, SIMILARITY_TO_PROMPT)
+            ),
             Limit(MUSICALITY.name, lowest=base[MUSICALITY.name] - config.max_musicality_loss),
         ),
     )

@@ -49,9 +49,12 @@ def training_examples(
 
 
 def evenly_chosen(songs: Sequence[TokenizedSong], collections: Sequence[str], seed: int) -> frozenset[str]:
-    """Ids of as many songs of each named collection as the smallest has, chosen by a hash of id and seed."""
-    parts = [[song for song in songs if song.collection == name] for name in collections]
-    smallest = min(len(part) for part in parts)
+    """Ids of as many songs of each named collection as the smallest has, chosen by a hash of id and seed.
+
+    A collection without songs is not counted.
+    """
+    parts = [part for name in collections if (part := [song for song in songs if song.collection == name])]
+    smallest = min((len(part) for part in parts), default=0)
     return frozenset(
         song.song_id for part in parts for song in sorted(part, key=lambda song: _song_seed(song, seed))[:smallest]
     )

@@ -18,6 +18,7 @@ from levo.song.scores import Score
 from levo.song.waveform import Waveform
 from pipelines.corpus.embedded import CODEC, MUSICALITY, RECOGNISER, TAGGER
 from pipelines.loop.config import JudgesConfig
+from pipelines.loop.judge_truth import JudgeTruth, judge_truth
 from pipelines.loop.metrics import PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT
 from pipelines.rendered.draw import render_training_songs
 from pipelines.rendered.voice import Voice
@@ -135,8 +136,16 @@ def fit_tagger(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> str
     return tagger.digest
 
 
-def calibrate_held_out_judges(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> dict[str, str]:
-    """Measure what the formula judges expect of clean decoded songs; returns their digests."""
+@dataclass(frozen=True, slots=True)
+class HeldOutFit:
+    """The formula judges' digests by name, and how far all held-out judges agree with the rendered truth."""
+
+    digests: dict[str, str]
+    truth: JudgeTruth
+
+
+def calibrate_held_out_judges(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> HeldOutFit:
+    """Measure what the formula judges expect of clean decoded songs, then how they do on other songs."""
     songs = _songs("held-out", config.num_tagger_songs, places, voice)
     codec = EmbeddedCodec.load(places.models / CODEC)
     decoded = [codec.decode(codec.encode(stems_of(song))) for song in songs]
@@ -144,7 +153,8 @@ def calibrate_held_out_judges(config: JudgesConfig, places: FittingPlaces, voice
     defects = calibrate_defects(decoded)
     tags.save(places.models / TAG_AGREEMENT)
     defects.save(places.models / DEFECTS)
-    return {TAG_AGREEMENT: tags.digest, DEFECTS: defects.digest}
+    truth = judge_truth(tags, defects, codec, voice, num_songs=config.num_noise_songs, seed=places.seed)
+    return HeldOutFit({TAG_AGREEMENT: tags.digest, DEFECTS: defects.digest}, truth)
 
 
 def measure_scorer_noise(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> dict[str, ScorerNoise]:

@@ -42,7 +42,8 @@ def build_initial_model(context: LoopContext) -> StepResult:
     tokenized = tokenized_songs(corpus)
     counts = {}
     for plan in context.config.training.phases:
-        counts[_examples_folder(context, plan).name] = len(_examples(context, tokenized, plan))
+        folder = examples_folder(context, plan)
+        counts[folder.name] = len(write_phase_examples(context, tokenized, plan, folder))
     return {
         "digest": digest,
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -119,8 +120,10 @@ def tokenized_songs(corpus: Corpus) -> list[TokenizedSong]:
     ]
 
 
-def _examples(context: LoopContext, songs: Sequence[TokenizedSong], plan: PhasePlan) -> ExampleStore:
-    folder = _examples_folder(context, plan)
+def write_phase_examples(
+    context: LoopContext, songs: Sequence[TokenizedSong], plan: PhasePlan, folder: Path
+) -> ExampleStore:
+    """What a phase trains on, of these songs: the plan's collections, evened and cut as it says."""
     remove_tree(folder)
     frames = context.config.prompts.audio_prompt_frames
     seed = context.config.seed
@@ -133,7 +136,8 @@ def _examples(context: LoopContext, songs: Sequence[TokenizedSong], plan: PhaseP
     return write_examples(examples, folder)
 
 
-def _examples_folder(context: LoopContext, plan: PhasePlan) -> Path:
+def examples_folder(context: LoopContext, plan: PhasePlan) -> Path:
+    """Where the base's examples of a phase lie; phases on the same examples share it."""
     return context.places.training / "examples" / plan.examples_name
 
 
@@ -145,9 +149,10 @@ def _phase(context: LoopContext, plan: PhasePlan) -> PhaseConfig:
     return PhaseConfig(
         name=plan.name,
         stage=Stage(plan.stage),
-        data=_examples_folder(context, plan),
+        data=examples_folder(context, plan),
         num_steps=plan.steps,
         batch_rows=plan.batch_size,
+        micro_batches=plan.micro_batches,
         learning_rate=plan.learning_rate,
         seed=context.config.seed,
         warmup_steps=plan.warmup_steps,
@@ -165,7 +170,7 @@ def train_phases(
     progress: StepProgress,
     on_log: CurveCallback,
 ) -> list[PhaseResult]:
-    """Run phases in turn as one fit, kept under `name`; what is finished is not done again."""
+    """Run phases in turn, kept under `name`, as one fit or a fit each; what is finished is not done again."""
     training = context.config.training
     total = sum(phase.num_steps for phase in phases)
     before = {phase.name: sum(other.num_steps for other in phases[:place]) for place, phase in enumerate(phases)}
@@ -181,7 +186,15 @@ def train_phases(
         zero=ZeroOptions(training.zero_stage),
         max_failures=training.max_failures,
     )
-    return run_phases(phases, context.places.training / name, log, scale)
+    folder = context.places.training / name
+    if not training.split_fits:
+        return run_phases(phases, folder, log, scale)
+    results: list[PhaseResult] = []
+    for phase in phases:
+        begins_from = results[-1].model_folder if results and phase.init_model is None else phase.init_model
+        whole = replace(phase, init_model=begins_from)
+        results += run_phases([whole], folder, log, scale)
+    return results
 
 
 def publish_model(trained: Path, folder: Path) -> None:

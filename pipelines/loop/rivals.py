@@ -19,7 +19,6 @@ from pipelines.corpus.snapshot import Corpus, open_corpus
 from pipelines.flow.run_folder import remove_tree
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
-from pipelines.loop.examples import training_examples
 from pipelines.loop.metrics import MUSICALITY, PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT
 from pipelines.loop.model_steps import (
     BASE,
@@ -30,6 +29,7 @@ from pipelines.loop.model_steps import (
     publish_model,
     tokenized_songs,
     train_phases,
+    write_phase_examples,
 )
 from pipelines.loop.records import CandidateRow, ScoredRow
 from pipelines.loop.scoring_steps import score_songs
@@ -90,26 +90,21 @@ def alignment_songs(context: LoopContext) -> int:
 
 
 def _gated_phases(context: LoopContext, admitted: frozenset[str]) -> list[PhaseConfig]:
-    """The base's phases, those on the whole corpus on its admitted songs alone, both towers longer by an alignment run.
+    """The base's phases on the admitted songs of the same collections, both towers longer by an alignment run.
 
     An alignment run trains both towers at once; here each is trained in its own stage on as many songs.
     """
-    frames = context.config.prompts.audio_prompt_frames
     songs = [song for song in tokenized_songs(open_corpus(context.places.corpus)) if song.song_id in admitted]
-    folder = context.places.training / "examples" / GATED
-    remove_tree(folder)
-    write_examples(training_examples(songs, _EVERYTHING, frames, context.config.seed), folder)
     phases = []
     for plan, phase in zip(context.config.training.phases, base_phases(context), strict=True):
-        is_gated = plan.collections == _EVERYTHING
-        extra = steps_for_epochs(alignment_songs(context), phase.batch_rows, 1) if is_gated else 0
+        folder = context.places.training / "examples" / GATED / plan.examples_name
+        if not len(write_phase_examples(context, songs, plan, folder)):
+            raise ValueError(f"the gate admits none of the songs of {plan.collections}: the rival has nothing to learn")
+        extra = (
+            steps_for_epochs(alignment_songs(context), phase.batch_rows, 1) if plan.collections == _EVERYTHING else 0
+        )
         phases.append(
-            replace(
-                phase,
-                name=f"{GATED}-{phase.name}",
-                data=folder if is_gated else phase.data,
-                num_steps=phase.num_steps + extra,
-            )
+            replace(phase, name=f"{GATED}-{phase.name}", data=folder, num_steps=phase.num_steps + extra),
         )
     return [replace(phases[0], init_model=context.places.lelm(INITIAL)), *phases[1:]]
 

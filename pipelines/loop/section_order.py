@@ -1,28 +1,23 @@
 """Whether a song sings its sections in the order that was asked for, judged from the phonemes heard in it.
 
-Each sung section is looked for in the whole song by semi-global alignment (Sellers 1980): the stretch of the song with
-the fewest edits per phoneme of the section. Sections come in order where every one is found, with at most half of its
-phonemes wrong, and each stretch ends after the one before.
+A section is found in a stretch of the song whose edits (Sellers 1980) are at most half of the section's phonemes.
+Sections come in order where each is found in a stretch that begins after the one before has ended. Of the stretches
+that are good enough the earliest is taken: what can follow a later end can follow an earlier one, and a chorus comes
+more than once.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 _MOST_WRONG = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSection:
-    """Where a section's best stretch ends, in heard phonemes, and its edits per phoneme."""
+def earliest_end(section: Sequence[str], heard: Sequence[str], start: int = 0) -> int | None:
+    """Where the earliest stretch of `heard` ends that begins at `start` or later and in which the section is found.
 
-    end: int
-    error_rate: float
-
-
-def find_section(section: Sequence[str], heard: Sequence[str], start: int = 0) -> FoundSection:
-    """The best stretch of `heard` from `start` on; raises `ValueError` for an empty section."""
+    None where it is not found; raises `ValueError` for an empty section.
+    """
     if not section:
         raise ValueError("a section without phonemes cannot be found")
     row = np.zeros(len(heard) - start + 1, dtype=np.int64)
@@ -33,16 +28,16 @@ def find_section(section: Sequence[str], heard: Sequence[str], start: int = 0) -
         # An insertion costs one for each heard phoneme passed: a running minimum of (cost - position).
         positions = np.arange(len(following))
         row = np.minimum.accumulate(following - positions) + positions
-    end = int(row.argmin())
-    return FoundSection(start + end, float(row[end]) / len(section))
+    good = np.flatnonzero(row <= _MOST_WRONG * len(section))
+    return start + int(good[0]) if len(good) else None
 
 
 def sections_in_order(sections: Sequence[Sequence[str]], heard: Sequence[str]) -> bool:
     """Whether every section is heard, each after the one before; without sections nothing is out of order."""
-    end = 0
+    start = 0
     for section in sections:
-        found = find_section(section, heard, end)
-        if found.error_rate > _MOST_WRONG:
+        end = earliest_end(section, heard, start)
+        if end is None:
             return False
-        end = found.end
+        start = end
     return True

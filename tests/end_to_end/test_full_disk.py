@@ -32,6 +32,7 @@ from levo.training.encoded import encoded_conditions
 from levo.training.examples import ExampleStore, TrainingExample, write_examples
 from levo.training.phases import PhaseConfig, Stage
 from pipelines.corpus.records import AudioPlace, AudioReference
+from pipelines.flow.resources import ResourceMonitor
 from pipelines.flow.run_folder import RunFolder
 from pipelines.loop.context import LoopContext
 from pipelines.loop.places import RunPlaces
@@ -164,7 +165,7 @@ def merge(out: Path, model: Path) -> None:
 
 def finish_a_step(out: Path, model: Path) -> None:
     RunFolder(out, {"seed": 0, "words": ["word"] * 50}).run_step(
-        "render", {}, lambda: {"songs": list(range(500))}, lambda: 0.0
+        "render", {}, lambda: {"songs": list(range(500))}, ResourceMonitor()
     )
 
 

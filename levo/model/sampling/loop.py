@@ -33,6 +33,8 @@ class EngineLoop:
         answer: Future[SampledSong] = Future()
 
         def act() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
             try:
                 self._engine.submit(request)
             except ValueError as error:
@@ -58,6 +60,8 @@ class EngineLoop:
         answer: Future[str] = Future()
 
         def act() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
             try:
                 self._engine.swap_model(loaded)
             except RequestError as error:

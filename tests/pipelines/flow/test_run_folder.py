@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.flow.run_folder import ForeignFolderError, RunFolder
+from pipelines.flow.resources import ResourceMonitor
+from pipelines.flow.run_folder import BusyFolderError, ForeignFolderError, RunFolder, held_alone
 
 
 def step(folder: RunFolder, name: str, calls: list[str], inputs: object = None) -> bool:
@@ -12,7 +13,7 @@ def step(folder: RunFolder, name: str, calls: list[str], inputs: object = None) 
         calls.append(name)
         return {"made": name}
 
-    record = folder.run_step(name, inputs, act, lambda: 0.0)
+    record = folder.run_step(name, inputs, act, ResourceMonitor())
     assert record.result == {"made": name}
     return record.skipped
 
@@ -39,7 +40,7 @@ def test_a_step_that_fails_is_not_remembered(tmp_path: Path) -> None:
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space"):
-        folder.run_step("render", None, fail, lambda: 0.0)
+        folder.run_step("render", None, fail, ResourceMonitor())
     calls: list[str] = []
     assert not step(folder, "render", calls)
 
@@ -57,3 +58,23 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ForeignFolderError, match="not empty"):
         RunFolder(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_two_commands_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    with held_alone(tmp_path), pytest.raises(BusyFolderError, match="another command is at work"):
+        held_alone(tmp_path).__enter__()
+
+
+def test_a_command_that_fails_leaves_the_folder_to_the_next(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="lost"), held_alone(tmp_path):
+        raise KeyError("lost")
+    with held_alone(tmp_path):
+        pass
+
+
+def test_a_step_keeps_the_memory_that_it_took_and_a_rerun_tells_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", {})
+    first = folder.run_step("render", None, dict, ResourceMonitor())
+    again = RunFolder(tmp_path / "run", {}).run_step("render", None, dict, ResourceMonitor())
+    assert first.peak_memory_bytes > 1 << 20
+    assert again.peak_memory_bytes == first.peak_memory_bytes

@@ -41,6 +41,27 @@ def test_a_swap_under_load_loses_nothing(
     assert {song.result(timeout=60).model_digest for song in after} == {other_loaded.digest}
 
 
+@pytest.mark.parametrize("waits_until_running", [True, False])
+def test_a_caller_that_goes_away_takes_its_song_alone(
+    loop: EngineLoop, make_request: MakeRequest, waits_until_running: bool
+) -> None:
+    answers = [loop.submit(make_request(number)) for number in range(4)]
+    leaving = answers.pop(0)
+    while waits_until_running and not leaving.running():
+        time.sleep(0.001)
+    leaving.cancel()
+    loop.cancel(make_request(0).request_id)
+    assert all(isinstance(answer.result(timeout=60), SampledSong) for answer in answers)
+    loop.check()
+
+
+def test_a_swap_that_nobody_waits_for_stops_nothing(
+    loop: EngineLoop, other_loaded: LoadedModel, make_request: MakeRequest
+) -> None:
+    loop.swap_model(other_loaded).cancel()
+    assert isinstance(loop.submit(make_request(0)).result(timeout=60), SampledSong)
+
+
 def test_a_bad_request_fails_alone(loop: EngineLoop, make_request: MakeRequest) -> None:
     good = loop.submit(make_request(1))
     bad = loop.submit(SamplingRequest("bad", Conditions("no tag"), 0, 5))
