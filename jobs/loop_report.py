@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobs.audio_prompt import audio_prompt_table
+from jobs.corpus_report import corpus_funnel, heard_recordings
 from jobs.loop_run import LoopRun
 from jobs.loop_tables import detail_tables, judge_tables, label_tables, merge_tables, preference_tables
 from jobs.measurements import facts_of, measurement_of
 from jobs.report.audio import store_clip
 from jobs.report.data import (
-    Clip,
     Curve,
     Distribution,
     Funnel,
-    FunnelStage,
     ListeningPrompt,
     Recording,
     ReportData,
@@ -33,7 +32,7 @@ from levo.song.prompt import PromptSet
 from levo.song.tokens import TokenGrid
 from levo.training.journal import read_journal
 from pipelines.corpus.audio import AudioReader
-from pipelines.corpus.snapshot import Corpus, open_corpus
+from pipelines.corpus.snapshot import open_corpus
 from pipelines.loop.context import LoopContext
 from pipelines.loop.evaluation import EvaluationTable
 from pipelines.loop.evaluation_steps import AUDIO_PROMPT_ARMS, REPORTED, evaluate_models
@@ -145,22 +144,7 @@ def _funnels(context: LoopContext) -> tuple[Funnel, ...]:
         ("separation sample", context.places.separated_corpus),
         ("real recordings", context.places.recordings_corpus),
     )
-    return tuple(_funnel(title, open_corpus(folder)) for title, folder in folders if folder.exists())
-
-
-def _funnel(title: str, corpus: Corpus) -> Funnel:
-    stages = []
-    refusals = corpus.refusals
-    left = len(corpus.songs) + len(refusals)
-    for name in dict.fromkeys(["listing", "check", "stems", *(refusal.stage for refusal in refusals)]):
-        reasons: dict[str, int] = {}
-        for refusal in refusals:
-            if refusal.stage == name:
-                reasons[refusal.reason] = reasons.get(refusal.reason, 0) + 1
-        refused = sum(reasons.values())
-        stages.append(FunnelStage(name, left, left - refused, reasons))
-        left -= refused
-    return Funnel(title, tuple(stages))
+    return tuple(corpus_funnel(title, open_corpus(folder)) for title, folder in folders if folder.exists())
 
 
 def _listening(
@@ -208,24 +192,4 @@ def _recordings(context: LoopContext, folder: Path) -> tuple[Recording, ...]:
     """Real recordings, decoded again from their tokens."""
     if not context.places.recordings_corpus.exists():
         return ()
-    codec, corpus = context.codec(), open_corpus(context.places.recordings_corpus)
-    found = []
-    for number, song in enumerate(corpus.songs):
-        decoded = codec.decode(corpus.tokens(song))
-        clips: tuple[Clip, ...] = tuple(
-            store_clip(sound, folder, f"recording-{number}-{name}", f"{name}, decoded from its tokens")
-            for name, sound in (
-                ("mixture", decoded.mixture),
-                ("vocal", decoded.vocal),
-                ("accompaniment", decoded.accompaniment),
-            )
-        )
-        sections = tuple(
-            f"{section.tag.token} {section.start_s:.1f}-{section.end_s:.1f} s" for section in song.sections or ()
-        )
-        found.append(Recording(song.song_id, song.duration_s, "ok", song.lyrics, sections, song.tags, clips))
-    refused = [
-        Recording(refusal.item_id, 0.0, f"refused at {refusal.stage}: {refusal.reason}", "", (), (), ())
-        for refusal in corpus.refusals
-    ]
-    return (*found, *refused)
+    return heard_recordings(open_corpus(context.places.recordings_corpus), context.codec(), folder)

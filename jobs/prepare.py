@@ -32,7 +32,7 @@ class PrepareOptions:
     workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 2
     """Ray actors that work at once; 0 works in this process, without Ray."""
     listen: int = 8
-    """Songs decoded again from their tokens into CORPUS/listen."""
+    """Songs decoded again from their tokens into CORPUS/listen and CORPUS/report.html."""
     max_duration_s: float = 600.0
     """Longer recordings are refused."""
 
@@ -52,10 +52,10 @@ def main(arguments: Sequence[str]) -> int:
     progress = RunProgress(num_steps=2)
     with _executor(options.workers) as executor:
         prepared = _prepare(options, models, executor, progress)
-    files = _decode(options, models, progress)
+    files, page = _decode(options, models, progress)
     progress.console.print(outcome_summary(prepared.outcomes))
     print(f"{prepared.num_reused} recordings were done before; snapshot {prepared.snapshot.manifest.snapshot_id[:12]}")
-    print(f"{len(files)} files to listen to in {options.corpus / 'listen'}")
+    print(f"{len(files)} files to listen to in {options.corpus / 'listen'}, with their labels in {page}")
     print(f"levo corpus status --corpus {options.corpus}")
     return 0
 
@@ -102,10 +102,13 @@ def _prepare(
         )
 
 
-def _decode(options: PrepareOptions, models: "CorpusModels", progress: "RunProgress") -> list[Path]:
+def _decode(options: PrepareOptions, models: "CorpusModels", progress: "RunProgress") -> tuple[list[Path], Path]:
+    from jobs.corpus_report import write_corpus_report
     from pipelines.corpus.listening import write_decoded
     from pipelines.corpus.snapshot import open_corpus
 
     corpus = open_corpus(options.corpus)
     with progress.step("decoded again") as report:
-        return write_decoded(corpus, corpus.songs[: options.listen], models.codec.open(), report)
+        codec = models.codec.open()
+        files = write_decoded(corpus, corpus.songs[: options.listen], codec, report)
+    return files, write_corpus_report(corpus, codec, options.listen)

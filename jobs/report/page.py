@@ -1,11 +1,12 @@
 """`report.html`: one file with its style, script and sounds inside; it works in a sandboxed frame and offline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from jobs.report.charts import distribution_rows, legend, line_chart
-from jobs.report.data import Curve, Distribution, ReportData
+from jobs.report.data import Curve, Distribution, Funnel, Recording, ReportData
 from jobs.report.data_section import cost_table, fact_table, funnel_figure
 from jobs.report.listening_section import prompt_card, recording_card
 from jobs.report.markup import Markup, element, join
@@ -14,37 +15,51 @@ from jobs.summary import Summary
 from levo.song.files import write_bytes_atomically
 
 
-def write_report(data: ReportData, folder: Path, out: Path) -> None:
-    """Write the page; the files of its clips are read from `folder`."""
-    write_bytes_atomically(out, ("<!doctype html>\n" + report_page(data, folder).text + "\n").encode())
-
-
-def report_page(data: ReportData, folder: Path) -> Markup:
-    """The whole page; sections without content are left out."""
-    sections = [section for section in _sections(data, folder) if section.content]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", data.title),
-        element("style", _resource("page.css")),
-    )
-    body = element(
-        "body",
-        element("header", element("h1", data.title), _run_facts(data)),
-        element("nav", [element("a", part.title, href=f"#{part.anchor}") for part in sections], aria_label="Sections"),
-        element("main", [_section(part) for part in sections]),
-        element("script", _resource("page.js")),
-    )
-    return element("html", head, body, lang="en")
-
-
 @dataclass(frozen=True, slots=True)
 class _Section:
     anchor: str
     title: str
     content: list[Markup]
     in_columns: bool = False
+
+
+def write_report(data: ReportData, folder: Path, out: Path) -> None:
+    """Write the page; the files of its clips are read from `folder`."""
+    write_bytes_atomically(out, ("<!doctype html>\n" + report_page(data, folder).text + "\n").encode())
+
+
+def write_recordings_page(title: str, funnel: Funnel, recordings: Sequence[Recording], folder: Path, out: Path) -> None:
+    """Write a page of prepared recordings alone, with the same players."""
+    sections = [
+        _Section("data", "Data", [funnel_figure(funnel)]),
+        _Section("recordings", "Recordings", [recording_card(recording, folder) for recording in recordings]),
+    ]
+    page = _page(title, None, sections)
+    write_bytes_atomically(out, ("<!doctype html>\n" + page.text + "\n").encode())
+
+
+def report_page(data: ReportData, folder: Path) -> Markup:
+    """The whole page; sections without content are left out."""
+    return _page(data.title, _run_facts(data), _sections(data, folder))
+
+
+def _page(title: str, facts: Markup | None, all_sections: Sequence[_Section]) -> Markup:
+    sections = [section for section in all_sections if section.content]
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", _resource("page.css")),
+    )
+    body = element(
+        "body",
+        element("header", element("h1", title), facts),
+        element("nav", [element("a", part.title, href=f"#{part.anchor}") for part in sections], aria_label="Sections"),
+        element("main", [_section(part) for part in sections]),
+        element("script", _resource("page.js")),
+    )
+    return element("html", head, body, lang="en")
 
 
 def _sections(data: ReportData, folder: Path) -> list[_Section]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -39,7 +40,7 @@ def test_nothing_is_done_twice_and_the_memory_is_remembered(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("change", [{"version": 2}, {"inputs": "other recordings"}])
-def test_a_step_that_changed_is_done_again_with_all_that_follow(tmp_path: Path, change: dict[str, object]) -> None:
+def test_a_step_that_changed_is_done_again_with_all_that_follow(tmp_path: Path, change: dict[str, Any]) -> None:
     done: list[str] = []
     first, second, third = (step(name, done) for name in ("first", "second", "third"))
     run(tmp_path / "run", (first, second, third))

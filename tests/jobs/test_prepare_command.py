@@ -104,6 +104,9 @@ def test_a_folder_of_recordings_becomes_a_corpus_to_listen_to(
         "two.vocal",
     ]
     assert soundfile.info(listen[0]).duration == 2.0
+    page = (tmp_path / "corpus" / "report.html").read_text()
+    assert page.count("data:audio/mpeg;base64,") == 6
+    assert "refused at check: unreadable" in page
     assert main(prepare) == 0
     assert "4 recordings were done before" in capsys.readouterr().out
 
