@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from levo.alignment.safetensors_writer import SafetensorsWriter
+from levo.model.safetensors_writer import SafetensorsWriter
 from levo.model.store import CONFIG_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE, load_config, model_digest
 from levo.song.digest import digest_file
 from levo.song.files import staged_folder, write_json

@@ -11,6 +11,7 @@ from annotation.tags.protocol import Tagger
 from levo.codec.protocol import Codec
 from levo.codec.stems import Stems
 from levo.song.description import Description
+from levo.song.digest import digest_bytes
 from levo.song.lyrics import parse_lyrics
 from levo.song.scores import Score, missing_score
 from levo.song.tokens import TokenGrid
@@ -67,7 +68,7 @@ class HeldOutJudges:
     """Judges that never make a pair; they hear what is reported, not what pairs are made of.
 
     The recogniser, the slowest, hears every song of the models whose short digests are in `heard_whole`, and of all
-    others the first song of each prompt.
+    others the first song of every other prompt.
     """
 
     recogniser: ModelSource[Recogniser]
@@ -223,8 +224,9 @@ class _HeldOutPanel:
     def _phoneme_error(self, song: JudgedSong, stems: Stems) -> Score:
         if song.duration_s > _LONGEST_SECOND_OPINION_S:
             return missing_score(f"the second opinion hears songs up to {_LONGEST_SECOND_OPINION_S:g} s")
-        if song_number(song.song_id) and song_model(song.song_id) not in self._heard_whole:
-            return missing_score("the second opinion hears the first song of a prompt from this model")
+        is_first_of_a_half = song_number(song.song_id) == 0 and _is_in_half(_prompt_id(song))
+        if not is_first_of_a_half and song_model(song.song_id) not in self._heard_whole:
+            return missing_score("the second opinion hears one song of every other prompt from this model")
         heard = self._recogniser.transcribe([stems.vocal])[0].phoneme_names
         return phoneme_error_score(asked_phonemes(song, self._lexicon), heard)
 
@@ -240,6 +242,11 @@ def _scored(song: JudgedSong, scores: dict[str, Score]) -> ScoredRow:
         heard_tags=song.tags,
         scores=scores,
     )
+
+
+def _is_in_half(prompt_id: str) -> bool:
+    """Whether a prompt is in the half that all models are heard on; the same half in every run."""
+    return int(digest_bytes(prompt_id.encode()), 16) % 2 == 0
 
 
 def _prompt_id(song: JudgedSong) -> str:
