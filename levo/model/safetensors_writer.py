@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 _ALIGNMENT_BYTES = 8
-_DTYPES = {
+DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -31,9 +31,9 @@ class SafetensorsWriter:
         header: dict[str, object] = {}
         start = 0
         for name, (dtype, shape) in layout.items():
-            if dtype not in _DTYPES:
-                raise ValueError(f"tensor {name} is {dtype}; expected one of {', '.join(_DTYPES)}")
-            end = start + torch.Size(shape).numel() * _DTYPES[dtype].itemsize
+            if dtype not in DTYPES:
+                raise ValueError(f"tensor {name} is {dtype}; expected one of {', '.join(DTYPES)}")
+            end = start + torch.Size(shape).numel() * DTYPES[dtype].itemsize
             header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
             start = end
         text = json.dumps(header, separators=(",", ":")).encode()
@@ -46,7 +46,7 @@ class SafetensorsWriter:
     def write(self, name: str, tensor: Tensor) -> None:
         """Append the next tensor; raises ValueError where it is not the one that the header announces."""
         expected_name, (dtype, shape) = self._expected[self._written]
-        if (name, tensor.dtype, tuple(tensor.shape)) != (expected_name, _DTYPES[dtype], shape):
+        if (name, tensor.dtype, tuple(tensor.shape)) != (expected_name, DTYPES[dtype], shape):
             raise ValueError(
                 f"got tensor {name}, {tensor.dtype}{list(tensor.shape)}; expected {expected_name}, {dtype}{list(shape)}"
             )

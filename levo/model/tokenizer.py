@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,6 +20,14 @@ from levo.song.tokens import TokenGrid
 PADDING_TOKEN = "<|endoftext|>"
 START_TOKEN = "<|im_start|>"
 END_TOKEN = "<|im_end|>"
+TOKENIZER_FILES = (
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 _SPECIAL_TOKENS = (PADDING_TOKEN, START_TOKEN, END_TOKEN)
 LYRICS_TAGS = tuple(tag.token for tag in StructureTag)
 DESCRIPTION_TAGS = (*(tier.token for tier in MusicalityTier), PURE_MUSIC_TOKEN)
@@ -98,6 +107,22 @@ def build_tokenizer(words: Iterable[str], folder: Path) -> TextVocabulary:
         (staging / "merges.txt").write_text("\n".join(lines) + "\n")
         (staging / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(first_special), indent=1))
     return read_vocabulary(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseVocabulary:
+    """A tokenizer folder's own tokens, before tags are added: how many, and the ids of padding and start."""
+
+    size: int
+    padding_id: int
+    start_id: int
+
+
+def base_vocabulary(folder: Path) -> BaseVocabulary:
+    """The tokens that a tokenizer folder brings."""
+    tokenizer = _load(folder, ())
+    padding, start = (int(tokenizer.convert_tokens_to_ids(token)) for token in (PADDING_TOKEN, START_TOKEN))
+    return BaseVocabulary(len(tokenizer), padding, start)
 
 
 def read_vocabulary(folder: Path) -> TextVocabulary:

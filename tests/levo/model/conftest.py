@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from levo.model.config import LeLMConfig
 from levo.model.lelm import LeLM
-from levo.model.released import released_config, released_weights
-from levo.model.tokenizer import ConditionEncoder, read_vocabulary
+from levo.model.store import load_config, load_model
+from levo.model.tokenizer import ConditionEncoder
+from levo.release.importing import import_release
 
 PARITY = Path(__file__).parents[2] / "golden" / "parity"
 
@@ -31,9 +32,15 @@ def parity_tokenizer() -> Path:
 
 
 @pytest.fixture(scope="session")
-def parity_config(parity_tokenizer: Path) -> LeLMConfig:
-    text = (PARITY / "lelm_v2" / "config.yaml").read_text()
-    return released_config(text, read_vocabulary(parity_tokenizer))
+def imported_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("imported") / "model"
+    import_release(PARITY / "lelm_v2", folder, weights=PARITY / "lelm_v2" / "weights.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parity_config(imported_release: Path) -> LeLMConfig:
+    return load_config(imported_release)
 
 
 @pytest.fixture(scope="session")
@@ -42,10 +49,8 @@ def parity_encoder(parity_tokenizer: Path, parity_config: LeLMConfig) -> Conditi
 
 
 @pytest.fixture
-def parity_model(parity_config: LeLMConfig) -> LeLM:
-    model = LeLM(parity_config)
-    model.load_state_dict(released_weights(load_file(PARITY / "lelm_v2" / "weights.safetensors")))
-    return model.eval()
+def parity_model(imported_release: Path) -> LeLM:
+    return load_model(imported_release).model
 
 
 def _recorded(folder: Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from levo.model.conditions import ConditionTokens
 from levo.model.config import LeLMConfig, base_config, large_config, medium_config
 from levo.model.lelm import LeLM, Streams, new_lelm
 from levo.model.parts import ModelPart, part_of
-from levo.model.released import DEAD_TENSORS
 from levo.model.tower import attention
+from levo.release.layout import DEAD_TENSORS
 
 NUM_COLUMNS = 7
 

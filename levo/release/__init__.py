@@ -1,0 +1,1 @@
+"""Released checkpoints: their folders read into models of ours, and written back."""
