@@ -89,6 +89,15 @@ def import_release(
     return ImportedRelease(model_digest(out), fingerprint, rules, model_config, tensors, sum(sizes))
 
 
+def release_rules(model: Path) -> TextRules | None:
+    """Which release's text an imported model reads; None for a model that was not imported."""
+    file = model / RELEASE_FOLDER / FACTS_FILE
+    if not file.is_file():
+        return None
+    rules: TextRules = json.loads(file.read_text())["rules"]
+    return rules
+
+
 def expected_shapes(config: LeLMConfig) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor of a model, without making one."""
     with torch.device("meta"):

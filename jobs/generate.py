@@ -1,0 +1,88 @@
+"""`levo generate`: songs for a file of orders, in the release's fields."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """Draw a song for each line of ORDERS into OUT, which is checked whole before any work begins.
+
+    A line is a JSON object: `idx` (a file name), `gt_lyric`, and if given `descriptions`, `seed`, and one of
+    `prompt_audio_path`, `auto_prompt_audio_type`, `prompt_codes_path`. Results are written as songs finish; a line that
+    fails loses only itself; run again, what is done is skipped. OUT/results.jsonl tells what came of each line.
+    """
+
+    orders: Annotated[Path, tyro.conf.Positional]
+    """A JSONL file."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """The folder of the songs."""
+    model: Path = Path("out/demo/lelm/interpolated")
+    """A model folder: of a run, or imported from a release."""
+    codec: Path | None = None
+    """The codec of the model's codes (such as out/demo/models/codec); without it songs are kept as tokens [3, T]."""
+    auto_prompts: Path | None = None
+    """The release's library of audio prompts."""
+    type: Literal["mixed", "vocal", "bgm", "separate"] = "mixed"
+    """What is made audible: the song, one stem of it, or the song and both stems."""
+    seed: int = 0
+    """For lines without a seed of their own; each line's song depends on it and the line's idx alone."""
+    rows: int = 8
+    """Rows of the batch; a guided song takes two."""
+    max_duration_s: float | None = None
+    """The longest song; the longest that the model takes unless told."""
+    temperature: float | None = None
+    """As released, or 0.8 for a model of ours."""
+    top_k: int | None = None
+    """As released, or all codes for a model of ours."""
+    guidance: float | None = None
+    """As released, or none for a model of ours."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the options, check the orders, draw; the exit code is 1 where an order failed."""
+    options = tyro.cli(GenerateOptions, args=list(arguments), prog="levo generate")
+    if options.rows < 1:
+        raise ValueError(f"--rows is {options.rows}; expected at least 1")
+
+    from pipelines.generation.order_file import read_orders
+
+    orders = read_orders(options.orders)
+
+    from annotation.separation.embedded import EmbeddedSeparator
+    from jobs.progress import RunProgress
+    from levo.codec.embedded import EmbeddedCodec
+    from levo.model.store import load_model
+    from levo.release.codes import read_auto_prompts
+    from pipelines.generation.prompts import PromptSource
+    from pipelines.generation.results import ResultsFolder, SongParts
+    from pipelines.generation.run import GenerationConfig, generate
+
+    loaded = load_model(options.model)
+    code_size = loaded.model.config.code_size
+    codec = None if options.codec is None else EmbeddedCodec.load(options.codec)
+    library = None if options.auto_prompts is None else read_auto_prompts(options.auto_prompts, code_size)
+    prompts = PromptSource(
+        loaded.model.config, options.orders.parent, codec, None if codec is None else EmbeddedSeparator(), library
+    )
+    config = GenerationConfig(
+        SongParts(options.type),
+        options.seed,
+        options.rows,
+        options.max_duration_s,
+        options.temperature,
+        options.top_k,
+        options.guidance,
+    )
+    progress = RunProgress(num_steps=1)
+    with progress.step("songs") as report:
+        outcome = generate(orders, options.model, loaded, config, prompts, codec, ResultsFolder(options.out), report)
+    if codec is None:
+        print(f"no --codec: songs are kept as tokens [3, T] in {options.out / 'tokens'}")
+    print(f"{outcome.num_drawn} drawn, {outcome.num_skipped} done before, {outcome.num_failed} failed")
+    print(f"results  {options.out / 'results.jsonl'}")
+    return int(outcome.num_failed > 0)
