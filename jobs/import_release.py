@@ -7,8 +7,6 @@ from typing import Annotated
 
 import tyro
 
-_LISTED = 12
-
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
@@ -50,12 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         ("of other parts", tensors.foreign),
     ):
         if names:
-            print(f"{len(names)} {title}: {_listed(names)}")
+            print(f"{len(names)} {title}: {', '.join(names)}")
     print(f"model       {imported.digest}")
     print(f"fingerprint {imported.fingerprint}")
     return 0
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

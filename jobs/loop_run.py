@@ -27,7 +27,8 @@ StepResult = dict[str, Any]
 class LoopStep:
     """A step: its name, what it does in a few words, and the function that does it.
 
-    It is done again when its version or inputs change, or a step before it was; but for those that are not followed.
+    A run whose done steps have another version or inputs is refused, since later ones rest on them. A step that none
+    rests on (not `is_followed`) is done again instead.
     """
 
     name: str
@@ -94,7 +95,7 @@ class LoopRun:
                 return step.act(StepTools(self._context, show, tracked))
 
             try:
-                record = self._folder.run_step(step.name, inputs, act, monitor)
+                record = self._folder.run_step(step.name, inputs, act, monitor, may_redo=not step.is_followed)
             except BaseException as error:
                 tracked.fail(error)
                 raise

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     from levo.model.store import load_model
     from levo.release.errors import ReleaseError
     from levo.release.importing import import_release
-    from levo.release.parity import compare_all, read_cases
+    from levo.release.parity import compare_all, missing_groups, read_cases
 
     cases = read_cases(options.folder)
     weights = next((options.folder / name for name in _WEIGHTS if (options.folder / name).is_file()), None)
@@ -43,7 +43,14 @@ def main(arguments: Sequence[str]) -> int:
         imported = import_release(options.folder, Path(temporary) / "model", weights=weights)
         loaded = load_model(Path(temporary) / "model")
     print(f"{imported.num_parameters:,} parameters, {imported.rules} texts, fingerprint {imported.fingerprint[:12]}")
-    comparisons = list(compare_all(cases, loaded))
+    try:
+        comparisons = list(compare_all(cases, loaded))
+    except KeyError as error:
+        raise ReleaseError(f"{options.folder} lacks the recording {error}") from None
+    if not comparisons:
+        raise ReleaseError(f"{options.folder} holds no recordings that are known")
+    for kind in missing_groups(cases):
+        print(f"--  {kind}: not recorded")
     gradients = [one for one in comparisons if one.is_relative]
     worst = max(gradients, key=lambda one: one.difference, default=None)
     for one in comparisons:

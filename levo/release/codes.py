@@ -1,6 +1,7 @@
 """Codes that the release's own tools make: training codes in `.npy` files, and its library of audio prompts."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,10 @@ def read_codes(path: Path, code_size: int, frame_rate_hz: int = 25) -> TokenGrid
     """
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ReleaseError(f"{path} is no .npy file of integers: {error}") from None
+    if not isinstance(array, np.ndarray):
+        raise ReleaseError(f"{path} is an archive of arrays; expected one array (.npy)")
     return TokenGrid(_checked(array, str(path), code_size), frame_rate_hz)
 
 
@@ -59,13 +62,21 @@ def read_auto_prompts(path: Path, code_size: int, frame_rate_hz: int = 25) -> Au
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ReleaseError(f"{path} is no library of prompts: {str(error).splitlines()[0]}") from None
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:
+        raise ReleaseError(f"{path} is no library of prompts: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(content, dict) or not content:
         raise ReleaseError(f"{path} holds {type(content).__name__}; expected passages by style and language")
     library: dict[str, dict[str, list[TokenGrid]]] = {}
     for style, languages in content.items():
-        if not isinstance(languages, dict) or not any(languages.values()):
+        if not isinstance(languages, dict) or not any(isinstance(one, list) and one for one in languages.values()):
             raise ReleaseError(f"{path}: style {style!r} has no passages by language")
         library[str(style)] = {
             str(language): [

@@ -20,6 +20,8 @@ CONFIG_FILE = "config.yaml"
 _SHIPPED_LISTS = {"conf/vocab.yaml": list(LYRICS_TAGS)}
 _REFERENCE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 _DEEPEST = 20
+_MOST_VALUES = 10_000
+_LONGEST_TEXT = 10_000
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -43,7 +45,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ReleaseError(f"{path} is no plain YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ReleaseError(f"{path} holds {type(content).__name__}; expected keys and values")
-    resolved: dict[str, Any] = _Resolver(content, folder).resolve(content, "", 0)
+    try:
+        resolved: dict[str, Any] = _Resolver(content, folder).resolve(content, "", 0)
+    except RecursionError:
+        raise ReleaseError(f"{path} refers to itself") from None
     return resolved
 
 
@@ -54,11 +59,21 @@ def value_at(config: dict[str, Any], key: str, kind: type | tuple[type, ...] = o
         if not isinstance(found, dict) or part not in found:
             raise ReleaseError(f"{CONFIG_FILE} lacks {key}")
         found = found[part]
-    if not isinstance(found, kind) or isinstance(found, bool):
+    if isinstance(found, str) and kind == (int, float):
+        # YAML 1.1 reads 1e5 as text, the release's own reader as a number.
+        found = _as_number(found)
+    if kind is not object and (not isinstance(found, kind) or isinstance(found, bool)):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         expected = " or ".join(one.__name__ for one in kinds)
         raise ReleaseError(f"{CONFIG_FILE}: {key} is {found!r}; expected {expected}")
     return found
+
+
+def _as_number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 class _Resolver:
@@ -67,8 +82,12 @@ class _Resolver:
     def __init__(self, root: dict[str, Any], folder: Path) -> None:
         self._root = root
         self._folder = folder
+        self._num_values = 0
 
     def resolve(self, value: Any, key: str, depth: int) -> Any:
+        self._num_values += 1
+        if self._num_values > _MOST_VALUES:
+            raise ReleaseError(f"{CONFIG_FILE}: {key}: references make more than {_MOST_VALUES} values of the file")
         if isinstance(value, dict):
             return {name: self.resolve(one, f"{key}.{name}".lstrip("."), depth) for name, one in value.items()}
         if isinstance(value, list):
@@ -89,7 +108,12 @@ class _Resolver:
         if not pieces:
             return text
         pieces += [text[start:]] if start < len(text) else []
-        return pieces[0] if len(pieces) == 1 else "".join(str(piece) for piece in pieces)
+        if len(pieces) == 1:
+            return pieces[0]
+        whole = "".join(str(piece) for piece in pieces)
+        if len(whole) > _LONGEST_TEXT:
+            raise ReleaseError(f"{CONFIG_FILE}: {key} becomes a text of {len(whole)} characters")
+        return whole
 
     def _reference(self, inner: str, key: str, depth: int) -> Any:
         name, colon, arguments = inner.partition(":")

@@ -2,6 +2,7 @@
 
 import json
 import mmap
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -60,7 +61,14 @@ class _Reader:
         is_own = name.startswith(PREFIX) and own in self._own
         with safe_open(self._model if is_own else self._rest, framework="pt") as file:
             tensor: Tensor = file.get_tensor(own if is_own else name)
-            return tensor.to(DTYPES[facts.dtype], copy=True)
+        if tuple(tensor.shape) != facts.shape:
+            raise ReleaseError(f"tensor {own} has shape {list(tensor.shape)}; the release has {list(facts.shape)}")
+        cast = tensor.to(DTYPES[facts.dtype], copy=True)
+        if tensor.is_floating_point() and not bool(torch.isfinite(cast).all()) and bool(torch.isfinite(tensor).all()):
+            raise ReleaseError(
+                f"tensor {own} holds values that {facts.dtype} cannot: up to {float(tensor.abs().max()):g}"
+            )
+        return cast
 
 
 def _write_safetensors(path: Path, layout: Mapping[str, TensorFacts], reader: _Reader, progress: Progress) -> str:
@@ -80,6 +88,9 @@ def _write_pickled(path: Path, layout: Mapping[str, TensorFacts], reader: _Reade
     with torch.serialization.skip_data():
         torch.save(empty, path)
     del empty
+    # The file is sparse so far; a disk that is too full for it must say so here, not by a signal at the first write.
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     fingerprint = Fingerprint()
     with torch.serialization.set_default_mmap_options(mmap.MAP_SHARED):
         places: dict[str, Tensor] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)

@@ -26,7 +26,6 @@ from levo.song.files import staged_folder, write_json
 RELEASE_FOLDER = "release"
 FACTS_FILE = "release.json"
 REST_FILE = "rest.safetensors"
-_LISTED = 5
 _TOKENIZER_KEY = "conditioners.description.QwTokenizer.token_path"
 
 Progress = Callable[[int, int], None]
@@ -82,6 +81,7 @@ def import_release(
                 "rules": rules,
                 "weights_file": paths[0].name if len(paths) == 1 else WEIGHTS_FILE,
                 "tokenizer_path": str(config_file.value_at(config, _TOKENIZER_KEY, str)),
+                "tally": asdict(tensors),
                 "tensors": {name: asdict(one) for name, one in source.facts.items()},
             }
             write_json(staging / RELEASE_FOLDER / FACTS_FILE, facts)
@@ -167,8 +167,8 @@ def _description_rows(source: TensorSource) -> int:
 def _refuse(tensors: TensorTally, path: Path) -> None:
     problems = [*(f"{name} is missing" for name in tensors.missing), *tensors.misshapen]
     if problems:
-        more = f", and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-        raise ReleaseError(f"{path.name}: {'; '.join(problems[:_LISTED])}{more}")
+        unexpected = f"; unexpected: {', '.join(tensors.unexpected)}" if tensors.unexpected else ""
+        raise ReleaseError(f"{path.name}: {'; '.join(problems)}{unexpected}")
 
 
 def _tokenizer_folder(release: Path, config: dict[str, Any]) -> Path:

@@ -9,9 +9,8 @@ from levo.model.config import LeLMConfig
 from levo.model.tokenizer import DESCRIPTION_TAGS, LYRICS_TAGS, base_vocabulary
 from levo.release.config_file import value_at
 from levo.release.errors import ReleaseError
-from levo.release.tensors import TensorFacts
+from levo.release.tensors import PREFIX, TensorFacts
 
-PREFIX = "audiolm."
 DEAD_TENSORS = frozenset(
     {
         "transformer.model.embed_tokens.weight",
@@ -44,6 +43,7 @@ def text_rules(description_rows: int, num_base_tokens: int) -> TextRules:
 def lelm_config(config: dict[str, Any], tokenizer: Path, rules: TextRules) -> LeLMConfig:
     """The model that a resolved config describes, over a tokenizer folder. Raises `ReleaseError` naming the key."""
     base = base_vocabulary(tokenizer)
+    _check_what_is_fixed(config)
     patterns = value_at(config, "codebooks_pattern", dict)
     if patterns.get("modeling") != "delay":
         raise ReleaseError(f"config.yaml: codebooks_pattern.modeling is {patterns.get('modeling')!r}; expected 'delay'")
@@ -75,6 +75,28 @@ def lelm_config(config: dict[str, Any], tokenizer: Path, rules: TextRules) -> Le
         raise
     except (ValueError, TypeError) as error:
         raise ReleaseError(f"config.yaml describes no LeLM: {error}") from None
+
+
+def _check_what_is_fixed(config: dict[str, Any]) -> None:
+    """Refuse a config that asks for another model than ours: keys that are not followed must have our values."""
+    code_size = value_at(config, "lm.code_size", int)
+    tags = value_at(config, "conditioners.description.QwTokenizer.add_token_list", list)
+    expected = {
+        "lm.lm_type": "Llama",
+        "fuser.prepend": ["description", "prompt_audio", "type_info"],
+        "fuser.sum": [],
+        "conditioners.description.model": "QwTokenizer",
+        "conditioners.type_info.model": "QwTextTokenizer",
+        "conditioners.prompt_audio.model": "qt_embedding",
+        "conditioners.prompt_audio.qt_embedding.code_size": code_size,
+    }
+    for key, value in expected.items():
+        found = value_at(config, key)
+        if found != value:
+            raise ReleaseError(f"config.yaml: {key} is {found!r}; expected {value!r}")
+    if [tag for tag in tags if tag != "."] != list(LYRICS_TAGS):
+        key = "conditioners.description.QwTokenizer.add_token_list"
+        raise ReleaseError(f"config.yaml: {key} is {tags!r}; expected {list(LYRICS_TAGS)!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A release's tensors, read one at a time: from safetensors files, or a PyTorch file whose pickle is not run."""
 
 import pickle
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _DTYPE_NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+PREFIX = "audiolm."
+_PART = re.compile(r"-\d{5}-of-\d{5}$")
 _NESTED_UNDER = ("state_dict", "model")
 
 
@@ -48,20 +51,27 @@ class TensorSource(Protocol):
 
 
 def find_weights(folder: Path, weights: Path | None = None) -> list[Path]:
-    """The checkpoint's files: those named, or `model.pt`, or all `*.safetensors` of the folder.
+    """The checkpoint's files: those named, or `model.pt`, or the `*.safetensors` that hold a song model's tensors.
 
-    Raises `ReleaseError` where there is none, or more than one checkpoint.
+    Several of the latter are one checkpoint where they are named as its parts (`-00001-of-00003`). Raises
+    `ReleaseError` where there is none, or more than one checkpoint.
     """
     if weights is not None:
         if not weights.is_file():
             raise ReleaseError(f"{weights} is no file; expected model.pt or a safetensors file")
         return [weights]
     pickled = sorted([*folder.glob("*.pt"), *folder.glob("*.pth"), *folder.glob("*.bin")])
-    plain = sorted(folder.glob("*.safetensors"))
-    if len(pickled) + bool(plain) != 1:
+    plain = [path for path in sorted(folder.glob("*.safetensors")) if _holds_song_model(path)]
+    is_one = len(plain) == 1 or all(_PART.search(path.stem) for path in plain)
+    if len(pickled) + bool(plain) != 1 or not is_one:
         found = ", ".join(path.name for path in (*pickled, *plain)) or "none"
         raise ReleaseError(f"{folder} holds {found}; expected one model.pt, or safetensors files; or name one file")
     return pickled or plain
+
+
+def _holds_song_model(path: Path) -> bool:
+    with _mapped(path) as file:
+        return any(name.startswith(PREFIX) for name in file.keys())  # noqa: SIM118 - a safetensors file is no mapping
 
 
 @contextmanager
@@ -118,10 +128,13 @@ def _load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
-        first = str(error).splitlines()[0]
-        raise ReleaseError(f"{path} holds more than tensors, or is no PyTorch file: {first}") from None
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise ReleaseError(f"{path} is truncated, or no PyTorch file: {str(error).splitlines()[0]}") from None
+        raise ReleaseError(f"{path} holds more than tensors, or is no PyTorch file: {_first_line(error)}") from None
+    except (RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ReleaseError(f"{path} is truncated, or no PyTorch file: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:

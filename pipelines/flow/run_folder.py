@@ -23,6 +23,10 @@ class ForeignFolderError(ValueError):
     """The folder holds another run, or files that no run of ours wrote."""
 
 
+class ChangedStepError(ValueError):
+    """A step that is done would come out otherwise now."""
+
+
 class BusyFolderError(OSError):
     """Another process works in the folder."""
 
@@ -79,12 +83,22 @@ class RunFolder:
         inputs: Any,
         act: Callable[[], dict[str, Any]],
         monitor: ResourceMonitor,
+        *,
+        may_redo: bool = False,
     ) -> StepRecord:
-        """Do a step unless it is done already; its record is written only after `act` returned."""
+        """Do a step unless it is done already; its record is written only after `act` returned.
+
+        Raises `ChangedStepError` where it was done with other inputs, unless it may be redone over what it left.
+        """
         identity = digest_json({"step": name, "inputs": inputs, "run": self.key})
         done = self.finished(name, identity)
         if done is not None:
             return done
+        if self._step_file(name).exists() and not may_redo:
+            raise ChangedStepError(
+                f"{self.folder}: the step {name!r} was done by another version of this program, and what follows rests "
+                "on it; choose another --out, or remove the folder"
+            )
         monitor.forget_peak()
         wall, cpu = time.monotonic(), monitor.cpu_seconds()
         result = act()

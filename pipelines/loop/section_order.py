@@ -2,8 +2,7 @@
 
 A section is found in a stretch of the song whose edits (Sellers 1980) are at most half of the section's phonemes.
 Sections come in order where each is found in a stretch that begins after the one before has ended. Of the stretches
-that are good enough the earliest is taken: what can follow a later end can follow an earlier one, and a chorus comes
-more than once.
+that are good enough the earliest is taken, since a chorus comes more than once.
 """
 
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ _MOST_WRONG = 0.5
 def earliest_end(section: Sequence[str], heard: Sequence[str], start: int = 0) -> int | None:
     """Where the earliest stretch of `heard` ends that begins at `start` or later and in which the section is found.
 
+    The end is where going on makes the stretch no better, so that half a section is not taken for one sung in full.
     None where it is not found; raises `ValueError` for an empty section.
     """
     if not section:
@@ -29,7 +29,12 @@ def earliest_end(section: Sequence[str], heard: Sequence[str], start: int = 0) -
         positions = np.arange(len(following))
         row = np.minimum.accumulate(following - positions) + positions
     good = np.flatnonzero(row <= _MOST_WRONG * len(section))
-    return start + int(good[0]) if len(good) else None
+    if not len(good):
+        return None
+    end = int(good[0])
+    while end + 1 < len(row) and row[end + 1] <= row[end]:
+        end += 1
+    return start + end
 
 
 def sections_in_order(sections: Sequence[Sequence[str]], heard: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Which steps of a run are done again: those that changed, and those that follow."""
+"""A run goes on where it was, and is refused where what was done would come out otherwise now."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from rich.console import Console
 from jobs.loop_run import LoopRun, LoopStep, StepResult, StepTools, open_loop
 from jobs.progress import RunProgress
 from pipelines.flow.resources import ResourceMonitor
-from pipelines.flow.run_folder import BusyFolderError
+from pipelines.flow.run_folder import BusyFolderError, ChangedStepError
 
 
 def step(name: str, done: list[str]) -> LoopStep:
@@ -40,13 +40,14 @@ def test_nothing_is_done_twice_and_the_memory_is_remembered(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("change", [{"version": 2}, {"inputs": "other recordings"}])
-def test_a_step_that_changed_is_done_again_with_all_that_follow(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_run_is_not_gone_on_with_where_a_done_step_changed(tmp_path: Path, change: dict[str, Any]) -> None:
     done: list[str] = []
     first, second, third = (step(name, done) for name in ("first", "second", "third"))
+    run(tmp_path / "run", (first, second))
+    with pytest.raises(ChangedStepError, match="'second' was done by another version"):
+        run(tmp_path / "run", (first, replace(second, **change), third))
     run(tmp_path / "run", (first, second, third))
-    done.clear()
-    run(tmp_path / "run", (first, replace(second, **change), third))
-    assert done == ["second", "third"]
+    assert done == ["first", "second", "third"]
 
 
 def test_a_step_that_nothing_follows_may_come_and_go(tmp_path: Path) -> None:

@@ -37,8 +37,10 @@ class EngineLoop:
                 return
             try:
                 self._engine.submit(request)
-            except ValueError as error:
+            except Exception as error:
                 answer.set_exception(error)
+                if not isinstance(error, ValueError):
+                    raise
             else:
                 self._songs[request.request_id] = answer
 
@@ -64,8 +66,10 @@ class EngineLoop:
                 return
             try:
                 self._engine.swap_model(loaded)
-            except RequestError as error:
+            except Exception as error:
                 answer.set_exception(error)
+                if not isinstance(error, RequestError):
+                    raise
             else:
                 answer.set_result(loaded.digest)
 

@@ -63,6 +63,23 @@ def test_shards_are_one_checkpoint(plain_release: Path, tmp_path: Path) -> None:
     assert import_release(plain_release, tmp_path / "sharded").digest == whole.digest
 
 
+def test_files_of_other_tensors_beside_a_checkpoint_are_left_alone(plain_release: Path, tmp_path: Path) -> None:
+    save_file({"recorded/logits": torch.ones(3)}, plain_release / "cases.safetensors")
+    imported = import_release(plain_release, tmp_path / "model")
+    assert imported.tensors.foreign == ()
+
+
+def test_a_value_that_the_releases_dtype_cannot_hold_is_refused(release: Path, tmp_path: Path) -> None:
+    torch.save({name: tensor.half() for name, tensor in weights().items()}, release / "model.pt")
+    import_release(release, tmp_path / "model")
+    large = {name: tensor.float() for name, tensor in load_file(tmp_path / "model" / "model.safetensors").items()}
+    large["emb.0.weight"] = torch.full_like(large["emb.0.weight"], 1e6)
+    save_file(large, tmp_path / "model" / "model.safetensors")
+    with pytest.raises(ReleaseError, match=r"tensor emb\.0\.weight holds values that F16 cannot: up to 1e\+06"):
+        export_release(tmp_path / "model", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
 def test_every_tensor_is_accounted_for(release: Path, tmp_path: Path) -> None:
     tensors = torch.load(release / "model.pt", weights_only=True)
     tensors |= {f"{PREFIX}ema.decay": torch.ones(1), "audio_tokenizer.scale": torch.ones(2)}
@@ -148,6 +165,12 @@ def _spoilt(change: str, release: Path) -> None:
         case "another pattern":
             text = (release / "config.yaml").read_text()
             (release / "config.yaml").write_text(text.replace("modeling: delay", "modeling: parallel"))
+        case "another order":
+            text = (release / "config.yaml").read_text()
+            (release / "config.yaml").write_text(text.replace("  - description\n", "  - type_info\n", 1))
+        case "other tags":
+            text = (release / "config.yaml").read_text()
+            (release / "config.yaml").write_text(text.replace("- '[bridge]'", "- '[break]'"))
 
 
 @pytest.mark.parametrize(
@@ -165,6 +188,8 @@ def _spoilt(change: str, release: Path) -> None:
         ("no tokenizer", "no tokenizer folder 'tokenizer'"),
         ("two checkpoints", "expected one model.pt"),
         ("another pattern", "codebooks_pattern.modeling is 'parallel'; expected 'delay'"),
+        ("another order", "fuser.prepend is ['type_info', 'prompt_audio', 'type_info']; expected ['description'"),
+        ("other tags", "add_token_list is"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_left(

@@ -51,7 +51,7 @@ def test_values_gradients_and_drawn_codes_are_all_compared(comparisons: dict[str
 
 def test_the_command_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["parity", str(PARITY)]) == 0
-    assert "108 of 108 comparisons within tolerance" in capsys.readouterr().out
+    assert "114 of 114 comparisons within tolerance" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,20 @@ def test_other_weights_are_found_out(
     assert cli.main(["parity", str(folder)]) == 1
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert failing <= {line[1] for line in lines if line[0] == "NO"}
+
+
+def test_recordings_that_are_not_there_do_not_count_as_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "recordings"
+    shutil.copytree(PARITY, folder)
+    save_file({"unknown": torch.ones(1)}, folder / "cases.safetensors")
+    (folder / "cases.json").write_text("{}")
+    assert cli.main(["parity", str(folder)]) == 1
+    assert "holds no recordings that are known" in capsys.readouterr().err
+    (folder / "cases.safetensors").write_bytes(b"short")
+    assert cli.main(["parity", str(folder)]) == 1
+    assert "are damaged" in capsys.readouterr().err
 
 
 def test_a_folder_without_recordings_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.flow.resources import ResourceMonitor
-from pipelines.flow.run_folder import BusyFolderError, ForeignFolderError, RunFolder, held_alone
+from pipelines.flow.run_folder import BusyFolderError, ChangedStepError, ForeignFolderError, RunFolder, held_alone
 
 
 def step(folder: RunFolder, name: str, calls: list[str], inputs: object = None) -> bool:
@@ -25,12 +25,15 @@ def test_a_step_that_is_done_is_skipped_by_the_next_run(tmp_path: Path) -> None:
     assert calls == ["render"]
 
 
-def test_a_step_with_other_inputs_is_done_again(tmp_path: Path) -> None:
+def test_a_step_with_other_inputs_is_refused_or_redone_where_nothing_rests_on_it(tmp_path: Path) -> None:
     calls: list[str] = []
     folder = RunFolder(tmp_path / "run", {})
     step(folder, "render", calls, inputs="one")
-    assert not step(folder, "render", calls, inputs="another")
-    assert calls == ["render", "render"]
+    with pytest.raises(ChangedStepError, match="'render' was done by another version"):
+        step(folder, "render", calls, inputs="another")
+    assert step(folder, "render", calls, inputs="one")
+    folder.run_step("render", "another", lambda: {"made": "anew"}, ResourceMonitor(), may_redo=True)
+    assert calls == ["render"]
 
 
 def test_a_step_that_fails_is_not_remembered(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_caller_that_goes_away_takes_its_song_alone(
 ) -> None:
     answers = [loop.submit(make_request(number)) for number in range(4)]
     leaving = answers.pop(0)
-    while waits_until_running and not leaving.running():
+    while waits_until_running and not (leaving.running() or leaving.done()):
         time.sleep(0.001)
     leaving.cancel()
     loop.cancel(make_request(0).request_id)
