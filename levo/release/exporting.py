@@ -17,8 +17,7 @@ from levo.model.store import TOKENIZER_FOLDER, WEIGHTS_FILE, load_config
 from levo.release import config_file
 from levo.release.errors import ReleaseError
 from levo.release.importing import FACTS_FILE, RELEASE_FOLDER, REST_FILE, Fingerprint
-from levo.release.layout import PREFIX
-from levo.release.tensors import TensorFacts
+from levo.release.tensors import PREFIX, TensorFacts
 from levo.song.files import staged_folder
 
 Progress = Callable[[int, int], None]

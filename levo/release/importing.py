@@ -18,8 +18,8 @@ from levo.model.store import CONFIG_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE, model_
 from levo.model.tokenizer import TOKENIZER_FILES, base_vocabulary
 from levo.release import config_file
 from levo.release.errors import ReleaseError
-from levo.release.layout import DESCRIPTION_TABLE, PREFIX, TensorTally, TextRules, lelm_config, tally, text_rules
-from levo.release.tensors import TensorFacts, TensorSource, find_weights, opened_tensors
+from levo.release.layout import DESCRIPTION_TABLE, TensorTally, TextRules, lelm_config, tally, text_rules
+from levo.release.tensors import PREFIX, TensorFacts, TensorSource, find_weights, opened_tensors
 from levo.song.digest import digest_json
 from levo.song.files import staged_folder, write_json
 

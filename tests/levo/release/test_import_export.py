@@ -18,7 +18,8 @@ from levo.model.store import load_model
 from levo.release.errors import ReleaseError
 from levo.release.exporting import export_release
 from levo.release.importing import import_release
-from levo.release.layout import DEAD_TENSORS, DESCRIPTION_TABLE, PREFIX
+from levo.release.layout import DEAD_TENSORS, DESCRIPTION_TABLE
+from levo.release.tensors import PREFIX
 
 from .conftest import PARITY
 

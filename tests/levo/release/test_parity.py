@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from jobs import cli
 from levo.model.store import load_model
 from levo.release.importing import import_release
-from levo.release.layout import DESCRIPTION_TABLE, PREFIX
+from levo.release.layout import DESCRIPTION_TABLE
 from levo.release.parity import Comparison, compare_all, generation_cases, read_cases
+from levo.release.tensors import PREFIX
 
 from .conftest import PARITY
 
