@@ -58,3 +58,8 @@ if ! $cuda && grep -qi '^nvidia-' <<< "$installed"; then
         "to avoid it, set PIP_FIND_LINKS to a folder with a CPU build of $torch and remove $venv"
 fi
 "$venv/bin/python" -c 'import torch; print(f"install: torch {torch.__version__}, CUDA", "usable" if torch.cuda.is_available() else "not used")'
+if ! $cuda && [[ ,$extras, == *,train,* ]]; then
+    echo "install: DeepSpeed compiles its communication op; this takes half a minute the first time"
+    DS_ACCELERATOR=cpu "$venv/bin/python" -c \
+        'from pipelines.loop.deepspeed_engine import compile_communication_op; compile_communication_op()' > /dev/null
+fi

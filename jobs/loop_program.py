@@ -18,6 +18,7 @@ from pipelines.loop.evaluation_steps import choose_mixture, merge_trials, report
 from pipelines.loop.model_steps import align_models, build_initial_model, train_base
 from pipelines.loop.sampling_steps import render_control, sample_sets
 from pipelines.loop.scoring_steps import make_preferences, score_sets
+from pipelines.loop.serving import stop_sampling
 from pipelines.loop.song_sets import BASE_SETS, CONTROL, SongSet
 
 
@@ -45,7 +46,7 @@ def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
         LoopStep("merge", "interpolate", lambda tools: merge_trials(tools.context)),
         LoopStep("search-sample", "sample the mixtures", _sample_search, True),
         LoopStep("search-score", "score the mixtures", _score_search, True),
-        LoopStep("choose", "choose the mixture", lambda tools: choose_mixture(tools.context)),
+        LoopStep("choose", "choose the mixture", lambda tools: choose_mixture(tools.context, tools.progress)),
         LoopStep("control", "render the control", lambda tools: render_control(tools.context, tools.progress)),
         LoopStep("report-sample", "sample the report's songs", _sample_report, True),
         LoopStep("report-score", "score the report's songs", _score_report, True),
@@ -85,7 +86,8 @@ def _score_pairs(tools: StepTools) -> StepResult:
 
 
 def _sample_search(tools: StepTools) -> StepResult:
-    return sample_sets(tools.context, search_sets(tools.context.config.merge), tools.progress)
+    tools.at_end(stop_sampling)
+    return sample_sets(tools.context, search_sets(tools.context.config.merge), tools.progress, more_follow=True)
 
 
 def _score_search(tools: StepTools) -> StepResult:

@@ -47,6 +47,8 @@ class StepTools:
     context: LoopContext
     progress: ProgressCallback
     tracked: TrackedStep
+    at_end: Callable[[Callable[[], None]], object]
+    """Takes what is to be done when the run ends, well or badly: a step's way to leave something for later ones."""
 
     def log_curve(self, phase: str, logged: LoggedStep) -> None:
         """A training interval's metrics, in the phase's own run."""
@@ -92,7 +94,7 @@ class LoopRun:
                 tracked.begin()
                 if step.needs_ray:
                     resources.enter_context(ray_cluster())
-                return step.act(StepTools(self._context, show, tracked))
+                return step.act(StepTools(self._context, show, tracked, resources.callback))
 
             try:
                 record = self._folder.run_step(step.name, inputs, act, monitor, may_redo=not step.is_followed)

@@ -1,9 +1,13 @@
-"""Recipes of the closed loop: `demo` for two cores and a quarter of an hour, `tiny` for tests of faults and gates."""
+"""Recipes of the closed loop: `demo` for two cores and a quarter of an hour, `tiny` for tests of faults and gates.
+
+`base` and `large` have the released models' shapes, for a cluster; nothing here has run them whole.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from levo.model.conditions import ConditionDropout
+from levo.model.config import LeLMConfig, base_config, large_config
 from levo.model.sampling.lane import LengthClass
 from levo.song.scores import Axis
 from levo.training.precision import Precision
@@ -35,7 +39,7 @@ def demo(seed: int = 0) -> LoopConfig:
             num_wild=448,
             num_long=32,
             num_separation_sample=64,
-            noise=NoiseShares(wrong_lyrics=0.3, wrong_tags=0.6, glitches=0.6),
+            noise=NoiseShares(wrong_lyrics=0.35, wrong_tags=0.7, glitches=0.6),
         ),
         judges=JudgesConfig(
             num_codec_songs=192,
@@ -57,7 +61,7 @@ def demo(seed: int = 0) -> LoopConfig:
                 PhasePlan("pretrain-2s", "pretrain", clean, 450, 8, 1.5e-3, 50, 48, 1.0, audio_prompt_dropout=1.0),
                 PhasePlan("pretrain-4s", "pretrain", clean, 350, 8, 1.5e-3, 5, 96, 1.0, audio_prompt_dropout=1.0),
                 PhasePlan("pretrain-clean", "pretrain", clean, 1400, 6, 2.5e-3, 5, None, 0.06),
-                PhasePlan("pretrain", "pretrain", everything, 130, 6, 6e-4, 5, None, 0.3, even=True),
+                PhasePlan("pretrain", "pretrain", everything, 160, 6, 6e-4, 5, None, 0.3, even=True),
                 PhasePlan("extend", "extend", everything, 700, 6, 4e-3, 20, None, 0.05),
             ),
             num_workers=2,
@@ -97,7 +101,7 @@ def demo(seed: int = 0) -> LoopConfig:
             mixed_epochs=0.6,
         ),
         merge=MergeConfig(
-            coefficients=((0.6, 0.4, 0.8), (0.7, 0.5, 0.5)),
+            coefficients=((0.8, 0.4, 0.8), (1.0, 0.5, 1.0)),
             max_similarity_loss=0.02,
             max_musicality_loss=0.15,
         ),
@@ -147,7 +151,54 @@ def tiny(seed: int = 0) -> LoopConfig:
     )
 
 
-RECIPES: dict[str, Callable[[int], LoopConfig]] = {"demo": demo, "tiny": tiny}
+def base(seed: int = 0) -> LoopConfig:
+    """The loop at the shape of the released base model (2.0 billion parameters in its blocks), on eight GPUs."""
+    return _released("base", base_config(), seed, num_workers=8, zero_stage=2)
+
+
+def large(seed: int = 0) -> LoopConfig:
+    """The loop at the shape of the released v2-large model (4.0 billion parameters in its blocks), on 16 GPUs."""
+    return _released("large", large_config(), seed, num_workers=16, zero_stage=3)
+
+
+def _released(name: str, shape: LeLMConfig, seed: int, *, num_workers: int, zero_stage: int) -> LoopConfig:
+    """Two songs a worker and a step, as in the paper; rates and steps are ours, since the papers give none."""
+    recipe = demo(seed)
+    batch, room = 2 * num_workers, shape.prefix_length
+
+    def phase(plan: PhasePlan) -> PhasePlan:
+        return replace(plan, batch_size=batch, learning_rate=1e-4 if plan.stage == "pretrain" else 2e-4)
+
+    return replace(
+        recipe,
+        recipe=name,
+        model=ModelSize.of(shape),
+        training=replace(
+            recipe.training,
+            phases=tuple(phase(plan) for plan in recipe.training.phases),
+            num_workers=num_workers,
+            threads_per_worker=4,
+            zero_stage=zero_stage,
+            use_gpu=True,
+            precision=Precision.BFLOAT16,
+            table_std=None,
+        ),
+        sampling=replace(
+            recipe.sampling,
+            length_classes=(
+                LengthClass(num_rows=32, max_frames=recipe.sampling.length_classes[0].max_frames, max_prefix=room),
+                LengthClass(num_rows=8, max_frames=recipe.sampling.length_classes[1].max_frames, max_prefix=room),
+            ),
+            threads_per_replica=4,
+            use_gpu=True,
+        ),
+        alignment=replace(
+            recipe.alignment, learning_rate=dict.fromkeys(Axis, 1e-6), mixed_learning_rate=1e-6, batch_size=batch
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[int], LoopConfig]] = {"demo": demo, "tiny": tiny, "base": base, "large": large}
 
 
 def recipe_named(name: str, seed: int) -> LoopConfig:

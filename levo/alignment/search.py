@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 Coefficients = tuple[float, ...]
 Metrics = Mapping[str, float | None]
@@ -69,20 +68,24 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchOutcome:
-    """The choice and every trial that led to it, in order."""
-
-    choice: Choice
-    trials: tuple[Trial, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """How far to look: the equal mixture and the pure models first, then moves of `first_step` down to `last_step`."""
+    """How far to look: the `opening` mixtures first, then moves from the best one, of `first_step` down to `last_step`.
 
-    max_trials: int = 12
-    first_step: float = 0.25
-    last_step: float = 0.1
+    At most `max_trials` mixtures are tried, the opening's among them.
+    """
+
+    opening: tuple[Coefficients, ...]
+    max_trials: int
+    first_step: float = 0.2
+    last_step: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not self.opening or len({len(point) for point in self.opening}) != 1:
+            raise ValueError(f"opening {self.opening}; expected at least one mixture, all of as many models")
+        if self.max_trials < len(self.opening):
+            raise ValueError(f"max_trials is {self.max_trials}; the opening alone has {len(self.opening)}")
+        if not 0 < self.last_step <= self.first_step:
+            raise ValueError(f"steps from {self.first_step} to {self.last_step}; expected them falling, above 0")
 
 
 def choose(trials: Sequence[Trial], goal: Goal) -> Choice:
@@ -94,16 +97,17 @@ def choose(trials: Sequence[Trial], goal: Goal) -> Choice:
     return Choice(allowed[-max(scored)[1]] if scored else None, refused)
 
 
-def next_mixture(trials: Sequence[Trial], goal: Goal, num_models: int, plan: SearchPlan) -> Coefficients | None:
+def next_mixture(trials: Sequence[Trial], goal: Goal, plan: SearchPlan) -> Coefficients | None:
     """What to try after these trials, or None when the plan is exhausted.
 
-    Coefficients are at least 0 and sum to 1. Around the best mixture so far weight moves from one model to another;
-    when no such move is left untried the step halves. Without a mixture inside the limits the opening is all there is.
+    Coefficients weigh differences from a base: each is at least 0, and they sum to anything. From the best mixture so
+    far one coefficient moves at a time; when no such move is left untried the step halves. Without a mixture inside the
+    limits the opening is all there is.
     """
     tried = {_key(trial.coefficients) for trial in trials}
     if len(trials) >= plan.max_trials:
         return None
-    for point in _opening(num_models):
+    for point in plan.opening:
         if _key(point) not in tried:
             return point
     best = choose(trials, goal).best
@@ -118,30 +122,21 @@ def next_mixture(trials: Sequence[Trial], goal: Goal, num_models: int, plan: Sea
     return None
 
 
-def search(evaluate: Callable[[Coefficients], Metrics], goal: Goal, num_models: int, plan: SearchPlan) -> SearchOutcome:
-    """Evaluate mixture after mixture as the plan asks, and choose."""
+def search(evaluate: Callable[[Coefficients], Metrics], goal: Goal, plan: SearchPlan) -> tuple[Trial, ...]:
+    """Evaluate mixture after mixture as the plan asks; all trials, in their order."""
     trials: list[Trial] = []
-    while (point := next_mixture(trials, goal, num_models, plan)) is not None:
+    while (point := next_mixture(trials, goal, plan)) is not None:
         trials.append(Trial(point, evaluate(point)))
-    return SearchOutcome(choose(trials, goal), tuple(trials))
-
-
-def _opening(num_models: int) -> list[Coefficients]:
-    equal = tuple(1.0 / num_models for _ in range(num_models))
-    pure = [tuple(1.0 if place == model else 0.0 for place in range(num_models)) for model in range(num_models)]
-    return [equal, *pure]
+    return tuple(trials)
 
 
 def _moves(point: Coefficients, step: float) -> list[Coefficients]:
-    moves = []
-    for giver, taker in permutations(range(len(point)), 2):
-        moved = min(step, point[giver])
-        if moved > 0.0:
-            shifted = list(point)
-            shifted[giver] -= moved
-            shifted[taker] += moved
-            moves.append(tuple(shifted))
-    return moves
+    moved = [
+        (*point[:model], max(0.0, point[model] + change), *point[model + 1 :])
+        for model in range(len(point))
+        for change in (step, -step)
+    ]
+    return [other for other in moved if _key(other) != _key(point)]
 
 
 def _key(point: Coefficients) -> tuple[float, ...]:

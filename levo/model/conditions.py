@@ -9,6 +9,7 @@ from torch import Tensor
 
 from levo.model.config import LeLMConfig
 from levo.song.description import DROPPED_DESCRIPTION, MusicalityTier
+from levo.song.digest import digest_bytes
 from levo.song.tokens import TokenGrid
 
 _NEGATIVE_DESCRIPTION = f"{MusicalityTier.VERY_LOW.token}, {DROPPED_DESCRIPTION}"
@@ -44,6 +45,11 @@ class ConditionTokens:
     def select(self, rows: Int[Tensor, " row"] | slice) -> "ConditionTokens":
         """Some of the rows."""
         return ConditionTokens(self.lyrics_ids[rows], self.description_ids[rows], self.prompt_codes[rows])
+
+    def row_digests(self) -> tuple[str, ...]:
+        """One name a row: rows of the same ids have the same name."""
+        parts = [part.cpu().numpy() for part in (self.lyrics_ids, self.description_ids, self.prompt_codes)]
+        return tuple(digest_bytes(*(part[row].tobytes() for part in parts)) for row in range(self.num_rows))
 
     def to(self, device: torch.device | str) -> "ConditionTokens":
         """The same on another device."""

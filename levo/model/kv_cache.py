@@ -33,9 +33,14 @@ class KVCache:
         self.keys: Float[Tensor, "layer row head position head_width"] = torch.zeros(shape, dtype=dtype, device=device)
         self.values: Float[Tensor, "layer row head position head_width"] = torch.zeros_like(self.keys)
 
-    def prefill(self, rows: Int[Tensor, " row"]) -> list[CacheWriter]:
-        """Writers that put whole sequences, from position 0, into `rows`."""
-        return [_PrefillWriter(keys, values, rows) for keys, values in zip(self.keys, self.values, strict=True)]
+    def prefill(self, rows: Int[Tensor, " row"], sources: Int[Tensor, " row"]) -> list[CacheWriter]:
+        """Writers that put whole sequences, from position 0, into `rows`: into each the sequence that `sources` names.
+
+        Rows that begin alike share a sequence.
+        """
+        return [
+            _PrefillWriter(keys, values, rows, sources) for keys, values in zip(self.keys, self.values, strict=True)
+        ]
 
     def step(self, positions: Int[Tensor, " row"]) -> list[CacheWriter]:
         """Writers that add one position to every row; what lies ahead of a row's position is masked.
@@ -53,13 +58,13 @@ class KVCache:
 
 
 class _PrefillWriter:
-    def __init__(self, keys: Tensor, values: Tensor, rows: Tensor) -> None:
-        self._keys, self._values, self._rows = keys, values, rows
+    def __init__(self, keys: Tensor, values: Tensor, rows: Tensor, sources: Tensor) -> None:
+        self._keys, self._values, self._rows, self._sources = keys, values, rows, sources
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         length = keys.shape[2]
-        self._keys[self._rows, :, :length] = keys[: len(self._rows)]
-        self._values[self._rows, :, :length] = values[: len(self._rows)]
+        self._keys[self._rows, :, :length] = keys[self._sources]
+        self._values[self._rows, :, :length] = values[self._sources]
         return keys, values, None
 
 

@@ -228,7 +228,7 @@ class _Parity:
             num_rows=2, max_frames=setting.max_frames, max_prefix=self._config.prefix_length, prefill_rows=2
         )
         lane = Lane(self._loaded, length)
-        lane.admit([EncodedRequest(request, tokens, self._config.prefix_length)])
+        lane.admit([EncodedRequest(request, tokens, self._config.prefix_length, tokens.row_digests())])
         while True:
             for song in lane.step():
                 return song
@@ -252,7 +252,7 @@ class _Parity:
         logits = []
         with torch.inference_mode():
             positions = self._model.prefill(
-                tokens, config.prefix_length, LeLMCaches(*(cache.prefill(rows) for cache in caches))
+                tokens, config.prefix_length, LeLMCaches(*(cache.prefill(rows, rows) for cache in caches))
             )
             for column in range(sequence.shape[2]):
                 writers = LeLMCaches(*(cache.step(positions + column) for cache in caches))

@@ -1,8 +1,9 @@
 """What one closed loop is made of: every size, rate and limit that a recipe may choose."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from levo.model.conditions import ConditionDropout
+from levo.model.config import LeLMConfig
 from levo.model.sampling.lane import LengthClass
 from levo.song.scores import Axis
 from levo.training.precision import Precision
@@ -40,7 +41,7 @@ class JudgesConfig:
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """The song model's sizes; its vocabulary comes from the corpus."""
+    """The song model's sizes; its vocabulary comes from the corpus, and what is None is as in the demo's model."""
 
     width: int
     num_heads: int
@@ -48,6 +49,23 @@ class ModelSize:
     num_layers: int
     num_decoder_layers: int
     delays: tuple[int, int, int]
+    max_positions: int | None = None
+    max_decoder_positions: int | None = None
+    rope_base: float | None = None
+    decoder_rope_base: float | None = None
+    max_lyrics_tokens: int | None = None
+    max_prompt_frames: int | None = None
+    max_description_tokens: int | None = None
+
+    @classmethod
+    def of(cls, config: LeLMConfig) -> "ModelSize":
+        """The sizes of a known model."""
+        return cls(**{field.name: getattr(config, field.name) for field in fields(cls)})
+
+    def over(self, config: LeLMConfig) -> LeLMConfig:
+        """A config with these sizes in place of its own."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +127,8 @@ class SamplingConfig:
     candidates_per_prompt: int
     samples_per_search_prompt: int
     samples_per_report_prompt: int
+    use_gpu: bool = False
+    """Whether every replica has a GPU."""
 
 
 @dataclass(frozen=True, slots=True)

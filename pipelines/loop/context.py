@@ -71,14 +71,14 @@ class LoopContext:
             similarity=self._stored(EmbeddedSimilarity.load, SIMILARITY),
         )
 
-    def held_out_judges(self, heard_whole: frozenset[str]) -> HeldOutJudges:
-        """The judges that make no pair; `heard_whole` names models by their short digests."""
+    def held_out_judges(self, heard_more: frozenset[str]) -> HeldOutJudges:
+        """The judges that make no pair; `heard_more` names models by their short digests."""
         lexicon = self.lexicon()
         return HeldOutJudges(
             recogniser=model_source(partial(PocketSphinxRecogniser, lexicon)),
             tags=self._stored(TagAgreementJudge.load, TAG_AGREEMENT),
             defects=self._stored(DefectsJudge.load, DEFECTS),
-            heard_whole=heard_whole,
+            heard_more=heard_more,
         )
 
     def audio_places(self, folder: Path) -> AudioPlaces:

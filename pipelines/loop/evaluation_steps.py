@@ -4,16 +4,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from levo.alignment.interpolation import WeightedModel, merge_models
-from levo.alignment.search import Coefficients, Goal, Limit, Trial, choose
+from levo.alignment.search import Coefficients, Goal, Limit, SearchPlan, Trial, choose, search
 from levo.model.store import model_digest
 from levo.song.prompt import PromptSet
 from levo.song.scores import Axis
 from pipelines.flow.run_folder import remove_tree
 from pipelines.loop.config import MergeConfig
 from pipelines.loop.context import LoopContext
-from pipelines.loop.data_steps import StepResult
+from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate
 from pipelines.loop.metrics import (
     FRECHET_AUDIO_DISTANCE,
@@ -26,7 +27,8 @@ from pipelines.loop.metrics import (
 from pipelines.loop.model_steps import BASE, publish_model
 from pipelines.loop.preferences import MIXED
 from pipelines.loop.records import ScoredRow
-from pipelines.loop.scoring_steps import required_scores
+from pipelines.loop.sampling_steps import sample_sets
+from pipelines.loop.scoring_steps import required_scores, score_sets
 from pipelines.loop.song_sets import (
     CONTROL,
     INTERPOLATED,
@@ -35,6 +37,7 @@ from pipelines.loop.song_sets import (
     WRONG_AUDIO_SONGS,
     SongSet,
     prompts_of,
+    scores_of,
 )
 
 ALIGNED = tuple(axis.value for axis in Axis)
@@ -78,18 +81,14 @@ def search_sets(config: MergeConfig) -> list[SongSet]:
     return [SongSet(name, PromptSet.SEARCH) for name in names]
 
 
-def choose_mixture(context: LoopContext) -> StepResult:
+def choose_mixture(context: LoopContext, progress: StepProgress) -> StepResult:
     """Choose the mixture of lowest phoneme error within the limits, and give it its name.
 
     Where every mixture breaks a limit the one of lowest phoneme error is named, and the result says so.
     """
-    config = context.config.merge
-    base = _means(required_scores(context, SongSet(BASE, PromptSet.SEARCH)))
-    goal = search_goal(config, base)
-    trials = [
-        Trial(coefficients, _means(required_scores(context, SongSet(merge_name(coefficients), PromptSet.SEARCH))))
-        for coefficients in config.coefficients
-    ]
+    goal = search_goal(context)
+    opening = context.config.merge.coefficients
+    trials = search_mixtures(context, goal, SearchPlan(opening, len(opening)), progress)
     choice = choose(trials, goal)
     best = choice.best or min(trials, key=lambda trial: trial.metrics[PHONEME_ERROR_RATE.name] or 0.0)
     interpolated = context.places.lelm(INTERPOLATED)
@@ -98,14 +97,43 @@ def choose_mixture(context: LoopContext) -> StepResult:
         "coefficients": dict(zip(ALIGNED, best.coefficients, strict=True)),
         "digest": model_digest(interpolated),
         "within_limits": choice.best is not None,
-        "base": base,
-        "trials": [{"coefficients": list(trial.coefficients), "metrics": dict(trial.metrics)} for trial in trials],
-        "refused": [{"coefficients": list(one), "reasons": list(reasons)} for one, reasons in choice.refused],
+        "base": base_means(context),
+        **search_record(trials, goal),
     }
 
 
-def search_goal(config: MergeConfig, base: Mapping[str, float]) -> Goal:
+def search_mixtures(context: LoopContext, goal: Goal, plan: SearchPlan, progress: StepProgress) -> tuple[Trial, ...]:
+    """Try mixtures as the plan asks, by their means on the search prompts; what is sampled and scored is read again."""
+
+    def evaluated(coefficients: Coefficients) -> Mapping[str, float | None]:
+        songs = SongSet(merge_name(coefficients), PromptSet.SEARCH)
+        if scores_of(context, songs) is None:
+            _merge(context, coefficients)
+            sample_sets(context, [songs], progress, more_follow=True)
+            score_sets(context, [songs], progress)
+        return _means(required_scores(context, songs))
+
+    return search(evaluated, goal, plan)
+
+
+def search_record(trials: Sequence[Trial], goal: Goal) -> dict[str, Any]:
+    """What was tried, and why what was refused was refused, as plain values."""
+    return {
+        "trials": [{"coefficients": list(trial.coefficients), "metrics": dict(trial.metrics)} for trial in trials],
+        "refused": [
+            {"coefficients": list(one), "reasons": list(reasons)} for one, reasons in choose(trials, goal).refused
+        ],
+    }
+
+
+def base_means(context: LoopContext) -> dict[str, float]:
+    """What the search holds mixtures against: the base's means on the search prompts."""
+    return _means(required_scores(context, SongSet(BASE, PromptSet.SEARCH)))
+
+
+def search_goal(context: LoopContext) -> Goal:
     """Lowest phoneme error, with no more loss on the other axes than the recipe allows, by the search songs' means."""
+    config, base = context.config.merge, base_means(context)
     return Goal(
         weights={PHONEME_ERROR_RATE.name: -1.0},
         limits=(

@@ -1,7 +1,7 @@
 """The steps that make song models: the untrained one, stages 1 and 2, and the preference runs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from levo.alignment.pairs import PairStore, write_union
@@ -91,7 +91,7 @@ def base_phases(context: LoopContext) -> list[PhaseConfig]:
 
 def lelm_config(context: LoopContext, vocabulary: TextVocabulary) -> LeLMConfig:
     """The run's model: the recipe's sizes over the corpus's vocabulary."""
-    return replace(demo_config(vocabulary), code_size=context.config.code_size, **asdict(context.config.model))
+    return replace(context.config.model.over(demo_config(vocabulary)), code_size=context.config.code_size)
 
 
 def pairs_folder(context: LoopContext, name: str) -> Path:

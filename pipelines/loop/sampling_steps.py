@@ -18,6 +18,8 @@ from pipelines.loop.sampling import num_songs, sample_candidates
 from pipelines.loop.serving import (
     SamplingService,
     ServingConfig,
+    read_pointer,
+    running_sampling,
     start_sampling,
     stop_sampling,
 )
@@ -37,16 +39,21 @@ class ServedSampler:
         return self._service.sample(requests, progress, self._model_digest)
 
 
-def sample_sets(context: LoopContext, sets: Sequence[SongSet], progress: StepProgress) -> StepResult:
-    """Sample every set that is not there yet, one model after the other on one service."""
+def sample_sets(
+    context: LoopContext, sets: Sequence[SongSet], progress: StepProgress, *, more_follow: bool = False
+) -> StepResult:
+    """Sample every set that is not there yet, one model after the other on one service.
+
+    The service stops at the end, so that a fit that follows finds its processors free; where `more_follow` it is left
+    for the next call to go on with.
+    """
     sizes = {one: _num_songs(context, one) for one in sets}
     waiting = [one for one in sets if candidates_of(context, one) is None]
     done, total = sum(sizes[one] for one in sets if one not in waiting), sum(sizes.values())
     if waiting:
-        with _service(context, context.places.lelm(waiting[0].model)) as service:
-            for place, one in enumerate(waiting):
-                if place:
-                    service.swap_model(context.places.lelm(one.model).resolve())
+        with _service(context, context.places.lelm(waiting[0].model), more_follow) as service:
+            for one in waiting:
+                _sing(service, context.places.lelm(one.model).resolve())
                 _sample_set(context, one, service, _shifted(progress, done, total))
                 done += sizes[one]
     return {"num_songs": total, "sets": [one.name for one in sets]}
@@ -82,20 +89,31 @@ def render_control(context: LoopContext, progress: StepProgress) -> StepResult:
 
 
 @contextmanager
-def _service(context: LoopContext, first_model: Path) -> Iterator[SamplingService]:
-    """A service that stops at the end of the block, so that a fit that follows finds its processors free."""
+def _service(context: LoopContext, first_model: Path, more_follow: bool) -> Iterator[SamplingService]:
+    """The service that is left from an earlier step, or a new one; after an error it stops in any case."""
     sampling = context.config.sampling
     config = ServingConfig(
         length_classes=sampling.length_classes,
         num_replicas=sampling.num_replicas,
         num_cpus=sampling.threads_per_replica,
         num_threads=sampling.threads_per_replica,
+        num_gpus=1 if sampling.use_gpu else 0,
+        device="cuda" if sampling.use_gpu else "cpu",
     )
-    service = start_sampling(config, first_model.resolve(), context.places.folder / "serving" / "model")
+    pointer = context.places.folder / "serving" / "model"
+    is_kept = False
     try:
-        yield service
+        yield running_sampling(config, pointer) or start_sampling(config, first_model.resolve(), pointer)
+        is_kept = more_follow
     finally:
-        stop_sampling()
+        if not is_kept:
+            stop_sampling()
+
+
+def _sing(service: SamplingService, model: Path) -> None:
+    """Have the service sing by a model, unless it does."""
+    if read_pointer(service.pointer) != model:
+        service.swap_model(model)
 
 
 def _sample_set(context: LoopContext, song_set: SongSet, service: SamplingService, progress: StepProgress) -> None:

@@ -49,6 +49,7 @@ from reward.phoneme_error import phoneme_error_score
 from reward.similarity.protocol import TextMusicSimilarity
 
 _LONGEST_SECOND_OPINION_S = 15.0
+_SECOND_OPINIONS = 2
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,14 @@ class ScoringModels:
 class HeldOutJudges:
     """Judges that never make a pair; they hear what is reported, not what pairs are made of.
 
-    The recogniser, the slowest, hears every song of the models whose short digests are in `heard_whole`, and of all
-    others the first song of every other prompt.
+    The recogniser, the slowest, hears two songs a prompt of the models whose short digests are in `heard_more`, and of
+    all others the first song of every other prompt.
     """
 
     recogniser: ModelSource[Recogniser]
     tags: ModelSource[TagAgreementJudge]
     defects: ModelSource[DefectsJudge]
-    heard_whole: frozenset[str] = frozenset()
+    heard_more: frozenset[str] = frozenset()
 
 
 def scoring_pipeline(
@@ -149,7 +150,7 @@ class JudgeCandidate(Stage[JudgedSong, ScoredRow]):
     """Every judge's score of a candidate, from what was heard in it and what it was asked for."""
 
     name: ClassVar[str] = "judge"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     places: AudioPlaces
     prompts: PromptSource
     codec: ModelSource[Codec]
@@ -210,7 +211,7 @@ class _HeldOutPanel:
         self._recogniser = judges.recogniser.open()
         self._tags = judges.tags.open()
         self._defects = judges.defects.open()
-        self._heard_whole = judges.heard_whole
+        self._heard_more = judges.heard_more
         self._lexicon = lexicon
 
     def scores(self, song: JudgedSong, stems: Stems) -> dict[str, Score]:
@@ -224,8 +225,11 @@ class _HeldOutPanel:
     def _phoneme_error(self, song: JudgedSong, stems: Stems) -> Score:
         if song.duration_s > _LONGEST_SECOND_OPINION_S:
             return missing_score(f"the second opinion hears songs up to {_LONGEST_SECOND_OPINION_S:g} s")
-        is_first_of_a_half = song_number(song.song_id) == 0 and _is_in_half(_prompt_id(song))
-        if not is_first_of_a_half and song_model(song.song_id) not in self._heard_whole:
+        number = song_number(song.song_id)
+        if song_model(song.song_id) in self._heard_more:
+            if number >= _SECOND_OPINIONS:
+                return missing_score(f"the second opinion hears {_SECOND_OPINIONS} songs of a prompt")
+        elif number or not _is_in_half(_prompt_id(song)):
             return missing_score("the second opinion hears one song of every other prompt from this model")
         heard = self._recogniser.transcribe([stems.vocal])[0].phoneme_names
         return phoneme_error_score(asked_phonemes(song, self._lexicon), heard)

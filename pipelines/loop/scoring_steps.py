@@ -86,7 +86,7 @@ def score_songs(
         prompt_source(context),
         context.scoring_models(),
         context.lexicon(),
-        context.held_out_judges(_heard_whole(context)) if held_out else None,
+        context.held_out_judges(_heard_more(context)) if held_out else None,
         decode,
     )
 
@@ -105,8 +105,8 @@ def sound_folder(context: LoopContext) -> Path:
     return context.places.candidates("sound")
 
 
-def _heard_whole(context: LoopContext) -> frozenset[str]:
-    """The models whose every song gets a second opinion on its words: the base, and the one aligned to lyrics."""
+def _heard_more(context: LoopContext) -> frozenset[str]:
+    """The models of whose songs most get a second opinion on their words: the base, and the one aligned to lyrics."""
     folders = [context.places.lelm(name) for name in (BASE, Axis.LYRIC.value)]
     return frozenset(short_digest(model_digest(folder)) for folder in folders if folder.exists())
 

@@ -17,6 +17,7 @@ import torch
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve import Application
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from levo.model.sampling.engine import SamplingEngine
@@ -37,6 +38,7 @@ class ServingConfig:
     num_replicas: int = 1
     num_cpus: float = 1
     num_threads: int = 1
+    num_gpus: float = 0
     device: str = "cpu"
     max_requests: int = 4096
     health_check_period_s: float = 5.0
@@ -151,6 +153,15 @@ def start_sampling(config: ServingConfig, model_folder: Path, pointer: Path) -> 
     return SamplingService(handle, config, pointer)
 
 
+def running_sampling(config: ServingConfig, pointer: Path) -> SamplingService | None:
+    """The service that an earlier step of the run left for this one, or None."""
+    try:
+        handle = serve.get_app_handle(APPLICATION)
+    except RayServeException:
+        return None
+    return SamplingService(handle, config, pointer) if handle.deployment_name == SongReplica.__name__ else None
+
+
 def song_deployment(config: ServingConfig, pointer: Path) -> Application:
     """The replicas, bound to their configuration and pointer, ready to be run or to stand behind a front."""
     deployment = serve.deployment(
@@ -158,7 +169,7 @@ def song_deployment(config: ServingConfig, pointer: Path) -> Application:
         name=SongReplica.__name__,
         num_replicas=config.num_replicas,
         max_ongoing_requests=config.max_requests,
-        ray_actor_options={"num_cpus": config.num_cpus},
+        ray_actor_options={"num_cpus": config.num_cpus, "num_gpus": config.num_gpus},
         health_check_period_s=config.health_check_period_s,
     )
     return deployment.bind(config, pointer.resolve())
@@ -171,8 +182,13 @@ def check_replacement(running: Path, folder: Path) -> None:
 
 
 def stop_sampling() -> None:
-    """Stop Serve, with every service on it."""
-    serve.shutdown()
+    """Stop the service where it runs, and Serve with it unless others have applications on it."""
+    applications = serve.status().applications.keys()
+    if applications - {APPLICATION}:
+        if APPLICATION in applications:
+            serve.delete(APPLICATION)
+    else:
+        serve.shutdown()
 
 
 def write_pointer(pointer: Path, model_folder: Path) -> None:

@@ -9,13 +9,16 @@ from pipelines.flow.snapshot import SnapshotStore
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import prompt_source
 from pipelines.loop.model_steps import BASE
+from pipelines.loop.preferences import MIXED
 from pipelines.loop.prompt_trial import Asking, trial_prompts
 from pipelines.loop.prompts import plan_of_prompt
 from pipelines.loop.records import CandidateRow, PromptRow, ScoredRow
 
 CONTROL, INTERPOLATED = "control", "interpolated"
-LONG_REPORTED = (CONTROL, BASE, INTERPOLATED)
+LONG_REPORTED = (CONTROL, BASE)
 """Whose songs of 30 s are sampled: they take five times as long as short ones."""
+HEARD_ONCE = (CONTROL, MIXED)
+"""Of whom the report has one song a prompt: the control has no more, and nothing rests on the mixed model."""
 CANDIDATES, SCORES = "candidates", "scores"
 
 
@@ -69,7 +72,7 @@ def songs_per_prompt(context: LoopContext, song_set: SongSet) -> int:
         PromptSet.PAIR: sampling.candidates_per_prompt,
         PromptSet.SEARCH: sampling.samples_per_search_prompt,
         PromptSet.GATE: sampling.samples_per_report_prompt,
-        PromptSet.REPORT: 1 if song_set.model == CONTROL else sampling.samples_per_report_prompt,
+        PromptSet.REPORT: 1 if song_set.model in HEARD_ONCE else sampling.samples_per_report_prompt,
     }[song_set.prompt_set]
 
 

@@ -1,7 +1,9 @@
 """The voice: every note (singer, word, beat length, pitch) synthesised once, in a bank that is stored as one file."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +68,11 @@ class Voice:
         return path
 
 
-def build_voice(config: WorldConfig) -> Voice:
-    """Synthesise the whole bank: about 12 s of one thread for the default world. Needs espeak-ng and pyworld."""
+def build_voice(config: WorldConfig, num_threads: int = 2) -> Voice:
+    """Synthesise the whole bank: about 12 s of processor time for the default world. Needs espeak-ng and pyworld.
+
+    The notes do not depend on the number of threads: espeak-ng, which has one state, speaks all words before.
+    """
     shape = (len(config.singers), len(config.words))
     notes: dict[int, Int16[Array, "singer word pitch sample"]] = {}
     timings: dict[tuple[str, str, int], tuple[TimedPhoneme, ...]] = {}
@@ -75,17 +80,23 @@ def build_voice(config: WorldConfig) -> Voice:
         num_pitches = max(len(singer.pitches) for singer in config.singers)
         num_samples = tempo.frames_per_beat * config.samples_per_frame
         notes[tempo.frames_per_beat] = np.zeros((*shape, num_pitches, num_samples), dtype=np.int16)
-    for row, singer in enumerate(config.singers):
-        for column, word in enumerate(config.words):
-            spoken = espeak.speak(word, singer.espeak_voice)
-            analysed = syllable.analyse_syllable(spoken, config.sample_rate_hz)
-            for frames, bank in notes.items():
-                stretched = syllable.stretch_syllable(analysed, frames / FRAME_RATE_HZ)
-                timings[singer.name, word, frames] = stretched.phonemes
-                for step, pitch in enumerate(singer.pitches):
-                    note = syllable.sing_syllable(stretched, pitch, bank.shape[-1])
-                    gain = min(_NOTE_RMS / float(np.sqrt(np.mean(note**2))), _NOTE_PEAK / float(np.abs(note).max()))
-                    bank[row, column, step] = np.round(note * gain * 32768)
+
+    def sing(row: int, column: int, spoken: espeak.SpokenWord) -> None:
+        singer, word = config.singers[row], config.words[column]
+        analysed = syllable.analyse_syllable(spoken, config.sample_rate_hz)
+        for frames, bank in notes.items():
+            stretched = syllable.stretch_syllable(analysed, frames / FRAME_RATE_HZ)
+            timings[singer.name, word, frames] = stretched.phonemes
+            for step, pitch in enumerate(singer.pitches):
+                note = syllable.sing_syllable(stretched, pitch, bank.shape[-1])
+                gain = min(_NOTE_RMS / float(np.sqrt(np.mean(note**2))), _NOTE_PEAK / float(np.abs(note).max()))
+                bank[row, column, step] = np.round(note * gain * 32768)
+
+    places = list(product(range(len(config.singers)), range(len(config.words))))
+    spoken = [espeak.speak(config.words[column], config.singers[row].espeak_voice) for row, column in places]
+    with ThreadPoolExecutor(num_threads) as pool:
+        for sung in [pool.submit(sing, *place, one) for place, one in zip(places, spoken, strict=True)]:
+            sung.result()
     return Voice(config, notes, timings)
 
 

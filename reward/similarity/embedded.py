@@ -1,7 +1,7 @@
 """The embedded similarity judge: two small towers fitted on rendered songs, used through the protocol."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from levo.codec.storage import StoredModel, load_stored, save_stored
 from levo.song.description import Description
+from levo.song.digest import digest_bytes
 from levo.song.scores import Score, missing_score
 from levo.song.waveform import Waveform
 from reward.audible import audible
@@ -20,6 +21,7 @@ from reward.spectrogram import spectrogram
 
 SHORTEST_SONG_S = 1.0
 _KIND = "similarity"
+_MAX_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +37,8 @@ class EmbeddedSimilarity:
     vocabulary: TagVocabulary
     music: MusicTower
     text: TextTower
+    _heard: dict[str, _Embedding] = field(default_factory=dict, repr=False)
+    """Embeddings by the digest of the sound: a song is asked about twice, its prompt by every song that answers it."""
 
     @property
     def digest(self) -> str:
@@ -88,8 +92,16 @@ class EmbeddedSimilarity:
     def _towers(self) -> dict[str, torch.nn.Module]:
         return {"music": self.music, "text": self.text}
 
-    @torch.no_grad()
     def _embed_song(self, song: Waveform) -> _Embedding:
+        name = digest_bytes(song.samples.tobytes(), str(song.sample_rate_hz).encode())
+        if name not in self._heard:
+            if len(self._heard) >= _MAX_REMEMBERED:
+                self._heard.clear()
+            self._heard[name] = self._embed(song)
+        return self._heard[name]
+
+    @torch.no_grad()
+    def _embed(self, song: Waveform) -> _Embedding:
         """Songs go through the tower one by one, so that a song's score does not depend on its neighbours."""
         heard = audible(song, SHORTEST_SONG_S)
         if heard.missing is not None:

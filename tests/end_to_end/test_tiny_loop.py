@@ -101,6 +101,22 @@ def test_the_stages_are_ablated_after_the_loop_and_not_done_twice(finished: Path
         assert set(record["trained"]["num_steps"].values()) == {record["trained"]["num_steps"]["base"]}
 
 
+@pytest.mark.slow
+def test_a_longer_search_for_the_mixture_goes_on_from_the_runs_own(finished: Path, tmp_path: Path) -> None:
+    before = model_digest(finished / "lelm" / "interpolated")
+    out = tmp_path / "mixture"
+    command = [sys.executable, "-m", "jobs", "merge", "--recipe", "tiny", "--run", str(finished), "--out", str(out)]
+    options = ["--search", "3", "--improve", "musicality", "--limits", "phoneme_error_rate<=9"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-4000:]
+    record = json.loads((finished / "search.json").read_text())
+    assert len({tuple(trial["coefficients"]) for trial in record["trials"]}) == 3
+    best = max(record["trials"], key=lambda trial: trial["metrics"]["musicality"])
+    assert record["best"] == best["coefficients"]
+    assert model_digest(out) in done.stdout
+    assert model_digest(finished / "lelm" / "interpolated") == before
+
+
 def test_the_report_needs_no_other_file(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     assert "data:audio/mpeg;base64," in page

@@ -64,3 +64,23 @@ def test_a_second_command_in_the_folder_is_told_so(tmp_path: Path) -> None:
     with opened.tracked(), pytest.raises(BusyFolderError, match="another command is at work"):
         run(tmp_path / "run", ())
     run(tmp_path / "run", ())
+
+
+def test_what_a_step_leaves_is_taken_away_when_the_run_ends_well_or_badly(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def leave(tools: StepTools) -> StepResult:
+        tools.at_end(lambda: seen.append("taken away"))
+        return {}
+
+    def use(_: StepTools) -> StepResult:
+        seen.append("used")
+        if len(seen) > 2:
+            raise OSError("no more")
+        return {}
+
+    steps = (LoopStep("leave", "leave", leave), LoopStep("use", "use", use))
+    run(tmp_path / "well", steps)
+    with pytest.raises(OSError, match="no more"):
+        run(tmp_path / "badly", steps)
+    assert seen == ["used", "taken away"] * 2

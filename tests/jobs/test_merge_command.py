@@ -7,6 +7,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from jobs import cli
+from jobs.merge_search import parse_limit
+from levo.alignment.search import Limit
 from levo.model.store import model_digest
 
 
@@ -36,7 +38,7 @@ def test_named_models_are_merged_at_the_coefficients_that_are_given(
     [
         (["--coefficients", "1", "--out", "new"], "2 --models and 1 --coefficients"),
         (["--coefficients", "0.5", "0.6", "--out", "new"], "sum to 1.1; expected 1"),
-        (["--coefficients", "0.5", "0.5"], "--models without --out"),
+        (["--coefficients", "0.5", "0.5"], "no --out; expected a folder"),
         (["--coefficients", "0.5", "0.5", "--out", "."], "exists; choose another"),
     ],
 )
@@ -52,3 +54,32 @@ def test_what_does_not_fit_is_named_and_leaves_nothing(
     assert cli.main(["merge", "--models", *models, *options]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--models", "a", "--out", "new"], "leave out --models"),
+        ([], "no --out"),
+        (["--out", "new", "--improve", "loudness"], "no search metric 'loudness'; expected one of phoneme_error_rate,"),
+        (["--out", "new", "--improve", "tag_agreement"], "no search metric 'tag_agreement'"),
+        (["--out", "new", "--limits", "musicality=1"], "limit 'musicality=1'; expected a metric, <= or >="),
+        (["--out", "new", "--limits", "musicality>=1.2.3"], "limit 'musicality>=1.2.3'"),
+    ],
+)
+def test_a_search_that_cannot_be_made_is_refused_before_any_work(
+    options: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["merge", "--search", "4", *options]) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_limits_are_read_as_they_are_written() -> None:
+    assert parse_limit("phoneme_error_rate<=0.25") == Limit("phoneme_error_rate", highest=0.25)
+    assert parse_limit("musicality >= -0.9") == Limit("musicality", lowest=-0.9)

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,7 +138,7 @@ class SamplingEngine:
     def _admit(self, length_class: LengthClass) -> None:
         lane, queue = self._lane(length_class), self._waiting[length_class]
         while lane is not None:
-            num_joining = num_to_admit([encoded.num_rows for encoded in queue], lane.num_free_rows, length_class)
+            num_joining = num_to_admit((encoded.prefixes for encoded in queue), lane.num_free_rows, length_class)
             if not num_joining:
                 return
             lane.admit([queue.popleft() for _ in range(num_joining)])
@@ -160,9 +160,11 @@ def encode_request(request: SamplingRequest, encoder: ConditionEncoder, config: 
     if request.parameters.guidance != 1.0:
         songs.append(request.conditions.null())
     tokens = encoder.encode(songs)
+    prefixes = tokens.row_digests()
     if config.prefix_padding == "attended":
-        return EncodedRequest(request, tokens, config.prefix_length)
-    return EncodedRequest(request, tokens, int(used_positions(tokens, config).sum(dim=1).max()))
+        return EncodedRequest(request, tokens, config.prefix_length, prefixes)
+    longest = int(used_positions(tokens, config).sum(dim=1).max())
+    return EncodedRequest(request, tokens, longest, prefixes)
 
 
 def _check_text(request: SamplingRequest) -> None:
@@ -179,18 +181,23 @@ def _check_text(request: SamplingRequest) -> None:
             )
 
 
-def num_to_admit(rows_needed: Sequence[int], num_free_rows: int, length_class: LengthClass) -> int:
-    """How many waiting songs join now: a prefill's worth, or all of them where they are fewer.
+def num_to_admit(prefixes: Iterable[Sequence[str]], num_free_rows: int, length_class: LengthClass) -> int:
+    """How many waiting songs join now; `prefixes` names those of each song's rows.
 
-    A prefill costs the same for one row as for `prefill_rows`, so a song waits for company while others wait behind it.
+    A prefill costs the same for one prefix as for `prefill_rows` of them, so songs wait for company while others wait
+    behind them: until all of them can join, or a prefill is full, or at least as many rows as it has prefixes.
     """
-    room = min(num_free_rows, length_class.prefill_rows)
-    num_joining = taken = 0
-    while num_joining < len(rows_needed) and taken + rows_needed[num_joining] <= room:
-        taken += rows_needed[num_joining]
-        num_joining += 1
-    is_full = num_joining < len(rows_needed) and taken + rows_needed[num_joining] > length_class.prefill_rows
-    return num_joining if is_full or num_joining == len(rows_needed) else 0
+    worth_it = min(length_class.prefill_rows, length_class.num_rows)
+    num_joining = num_rows = 0
+    distinct: set[str] = set()
+    for names in prefixes:
+        together = distinct.union(names)
+        if len(together) > length_class.prefill_rows:
+            return num_joining
+        if num_rows + len(names) > num_free_rows:
+            return num_joining if num_rows + len(names) > worth_it else 0
+        num_joining, num_rows, distinct = num_joining + 1, num_rows + len(names), together
+    return num_joining
 
 
 def _unstarted(request: SamplingRequest, digest: str) -> SampledSong:

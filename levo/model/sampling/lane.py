@@ -27,7 +27,7 @@ from levo.song.tokens import TokenGrid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthClass:
-    """The shapes of one lane: rows, the longest song and prefix that they hold, and how many prefixes run at once."""
+    """The shapes of one lane: its rows, the longest song and prefix, and how many prefixes are computed at once."""
 
     num_rows: int
     max_frames: int
@@ -42,11 +42,12 @@ class LengthClass:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedRequest:
-    """A request and its condition rows: its own, and the null row where it is guided."""
+    """A request and its condition rows: its own, and the null row where it is guided; `prefixes` names each row's."""
 
     request: SamplingRequest
     tokens: ConditionTokens
     prefix_length: int
+    prefixes: tuple[str, ...]
 
     @property
     def num_rows(self) -> int:
@@ -102,7 +103,10 @@ class Lane:
 
     @torch.inference_mode()
     def admit(self, joining: Sequence[EncodedRequest]) -> None:
-        """Let songs join; together they need at most `prefill_rows` and the free rows."""
+        """Let songs join; together they need at most the free rows, and `prefill_rows` different prefixes.
+
+        A prefix is computed once for all rows that begin with it: candidates of one prompt, and the null rows.
+        """
         places: list[int] = []
         for encoded in joining:
             rows = tuple(self._free.pop(0) for _ in range(encoded.num_rows))
@@ -111,15 +115,18 @@ class Lane:
             )
             self._songs[rows[0]] = _RunningSong(encoded, rows)
             places.extend(rows)
-        tokens = [encoded.tokens for encoded in joining]
-        unused = self.length_class.prefill_rows - len(places)
+        names = [name for encoded in joining for name in encoded.prefixes]
+        distinct = list(dict.fromkeys(names))
+        tokens = concatenate_conditions([encoded.tokens for encoded in joining])
+        tokens = tokens.select(torch.tensor([names.index(name) for name in distinct]))
+        unused = self.length_class.prefill_rows - len(distinct)
         if unused:
-            tokens.append(null_condition_tokens(unused, self.loaded.model.config))
-        batch = concatenate_conditions(tokens).to(self._device)
+            tokens = concatenate_conditions([tokens, null_condition_tokens(unused, self.loaded.model.config)])
         place = torch.tensor(places, device=self._device)
-        writers = LeLMCaches(*(cache.prefill(place) for cache in self._caches))
-        lengths = self.loaded.model.prefill(batch, self.length_class.max_prefix, writers)
-        self._rows.prefix_lengths[place] = lengths[: len(places)]
+        source = torch.tensor([distinct.index(name) for name in names], device=self._device)
+        writers = LeLMCaches(*(cache.prefill(place, source) for cache in self._caches))
+        lengths = self.loaded.model.prefill(tokens.to(self._device), self.length_class.max_prefix, writers)
+        self._rows.prefix_lengths[place] = lengths[source]
 
     @torch.inference_mode()
     def step(self) -> list[SampledSong]:

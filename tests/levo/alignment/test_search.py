@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,37 +40,49 @@ def test_nothing_is_chosen_where_nothing_keeps_the_limits() -> None:
     assert choice.refused == (((0.2, 0.8), ("per is missing",)),)
 
 
-def test_the_search_opens_with_the_equal_mixture_and_the_pure_models() -> None:
-    plan, trials = SearchPlan(), list[Trial]()
-    for expected in ((0.5, 0.5), (1.0, 0.0), (0.0, 1.0)):
-        assert next_mixture(trials, GOAL, 2, plan) == expected
+def test_the_search_opens_with_the_plans_mixtures_and_looks_no_further_where_none_keeps_the_limits() -> None:
+    opening = ((0.5, 0.5), (1.0, 0.0))
+    plan, trials = SearchPlan(opening, max_trials=9), list[Trial]()
+    for expected in opening:
+        assert next_mixture(trials, GOAL, plan) == expected
         trials.append(Trial(expected, {}))
-    # Nothing kept the limits, so there is nothing to look around.
-    assert next_mixture(trials, GOAL, 2, plan) is None
+    assert next_mixture(trials, GOAL, plan) is None
 
 
-@given(
-    st.lists(st.floats(0.05, 1), min_size=2, max_size=3).map(lambda values: [value / sum(values) for value in values])
-)
-def test_the_search_comes_near_a_known_optimum_and_stays_on_the_simplex(optimum: list[float]) -> None:
-    seen: list[Coefficients] = []
-
+@given(st.lists(st.floats(0, 1.5), min_size=2, max_size=3))
+def test_the_search_comes_near_a_known_optimum_and_never_below_zero(optimum: list[float]) -> None:
     def evaluate(point: Coefficients) -> dict[str, float | None]:
-        seen.append(point)
         return {"loss": sum((value - best) ** 2 for value, best in zip(point, optimum, strict=True))}
 
-    outcome = search(evaluate, Goal({"loss": -1.0}), len(optimum), SearchPlan(max_trials=60, last_step=0.05))
-    assert outcome.choice.best is not None
-    for value, best in zip(outcome.choice.best.coefficients, optimum, strict=True):
-        assert value == pytest.approx(best, abs=0.12)
-    assert len(set(seen)) == len(seen) == len(outcome.trials)
-    for point in seen:
-        assert sum(point) == pytest.approx(1)
-        assert min(point) >= 0
+    plan = SearchPlan((tuple(0.6 for _ in optimum),), max_trials=80)
+    trials = search(evaluate, Goal({"loss": -1.0}), plan)
+    best = choose(trials, Goal({"loss": -1.0})).best
+    assert best is not None
+    for value, wanted in zip(best.coefficients, optimum, strict=True):
+        assert value == pytest.approx(wanted, abs=plan.last_step)
+    points = [trial.coefficients for trial in trials]
+    assert len(set(points)) == len(points)
+    assert min(min(point) for point in points) >= 0
 
 
 def test_the_search_stops_at_its_number_of_trials() -> None:
-    outcome = search(lambda point: {"gain": point[0]}, Goal({"gain": 1.0}), 3, SearchPlan(max_trials=5))
-    assert len(outcome.trials) == 5
-    assert outcome.choice.best is not None
-    assert outcome.choice.best.coefficients == (1.0, 0.0, 0.0)
+    goal = Goal({"gain": 1.0})
+    trials = search(lambda point: {"gain": point[0]}, goal, SearchPlan(((0.4, 0.4, 0.4),), max_trials=5))
+    assert len(trials) == 5
+    best = choose(trials, goal).best
+    assert best is not None
+    assert best.coefficients[0] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"opening": (), "max_trials": 3}, "at least one mixture"),
+        ({"opening": ((1.0,), (0.5, 0.5)), "max_trials": 3}, "all of as many models"),
+        ({"opening": ((1.0, 0.0),), "max_trials": 0}, "the opening alone has 1"),
+        ({"opening": ((1.0, 0.0),), "max_trials": 3, "first_step": 0.01}, "expected them falling"),
+    ],
+)
+def test_a_plan_that_leads_nowhere_is_refused(plan: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SearchPlan(**plan)

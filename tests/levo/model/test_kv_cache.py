@@ -61,9 +61,9 @@ def test_a_row_attends_to_all_positions_up_to_its_own_and_to_no_other() -> None:
 def test_prefilled_rows_leave_the_others_alone() -> None:
     cache = filled_cache()
     before = cache.keys.clone()
-    keys = torch.ones(3, NUM_HEADS, 9, HEAD_WIDTH)
-    (writer,) = cache.prefill(torch.tensor([4, 1]))
+    keys = torch.arange(3.0)[:, None, None, None].expand(3, NUM_HEADS, 9, HEAD_WIDTH)
+    (writer,) = cache.prefill(torch.tensor([4, 1, 0]), torch.tensor([1, 2, 1]))
     writer.extend(keys, keys)
-    assert bool((cache.keys[0, [4, 1], :, :9] == 1).all())
-    assert torch.equal(cache.keys[:, [0, 2, 3]], before[:, [0, 2, 3]])
+    assert torch.equal(cache.keys[0, [4, 1, 0], :, :9], keys[[1, 2, 1]])
+    assert torch.equal(cache.keys[:, [2, 3]], before[:, [2, 3]])
     assert torch.equal(cache.keys[:, :, :, 9:], before[:, :, :, 9:])

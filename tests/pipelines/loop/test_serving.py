@@ -23,6 +23,7 @@ from pipelines.loop.serving import (
     ServingConfig,
     SongReplica,
     read_pointer,
+    running_sampling,
     start_sampling,
     stop_sampling,
     write_pointer,
@@ -120,6 +121,14 @@ def test_a_model_that_cannot_be_swapped_in_leaves_the_one_that_runs(
             service.swap_model(folder)
         assert read_pointer(service.pointer) in (models.first, models.second)
     assert service.sample(requests_of("after refusals", 1))[0].model_digest == running
+
+
+@pytest.mark.ray
+def test_a_service_that_was_left_running_is_found_and_goes_on(service: SamplingService) -> None:
+    found = running_sampling(service.config, service.pointer)
+    assert found is not None
+    before, after = (one.sample(requests_of(name, 1))[0] for one, name in ((service, "left"), (found, "left again")))
+    assert (after.model_digest, after.tokens.codes.tolist()) == (before.model_digest, before.tokens.codes.tolist())
 
 
 def test_a_replica_that_lags_behind_follows_before_it_sings_for_a_new_model(models: Models, tmp_path: Path) -> None:

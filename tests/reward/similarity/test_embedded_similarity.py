@@ -25,6 +25,10 @@ def judge(songs: list[Any]) -> EmbeddedSimilarity:
     return fitted(songs, 120)
 
 
+def without_memory(judge: EmbeddedSimilarity) -> EmbeddedSimilarity:
+    return EmbeddedSimilarity(judge.vocabulary, judge.music, judge.text)
+
+
 def values(judge: EmbeddedSimilarity, songs: list[Waveform], descriptions: list[Description]) -> list[float]:
     scores = judge.similarity_to_text(songs, descriptions)
     return [score.value for score in scores if score.value is not None]
@@ -87,8 +91,22 @@ def test_the_same_songs_and_seed_give_the_same_towers_whatever_was_drawn_before(
 
 def test_a_songs_score_does_not_depend_on_its_neighbours(judge: EmbeddedSimilarity, songs: list[Any]) -> None:
     sounds, texts = [song.stems.mixture for song in songs[:4]], [song.description for song in songs[:4]]
-    alone = [judge.similarity_to_text([sound], [text])[0] for sound, text in zip(sounds, texts, strict=True)]
-    assert judge.similarity_to_text(sounds, texts) == alone
+    alone = [
+        without_memory(judge).similarity_to_text([one], [text])[0] for one, text in zip(sounds, texts, strict=True)
+    ]
+    assert without_memory(judge).similarity_to_text(sounds, texts) == alone
+
+
+def test_a_sound_is_heard_once_however_often_it_is_asked_about(judge: EmbeddedSimilarity, songs: list[Any]) -> None:
+    fresh, sounds = without_memory(judge), [song.stems.mixture for song in songs[:3]]
+    passes: list[object] = []
+    hook = fresh.music.register_forward_hook(lambda *_: passes.append(None))
+    first = fresh.similarity_to_audio(sounds, [sounds[0]] * 3)
+    fresh.similarity_to_text(sounds, [song.description for song in songs[:3]])
+    copied = [Waveform(sound.samples.copy(), sound.sample_rate_hz) for sound in sounds]
+    assert fresh.similarity_to_audio(copied, [copied[0]] * 3) == first
+    hook.remove()
+    assert len(passes) == 3
 
 
 def test_what_cannot_be_judged_is_missing_with_its_reason(judge: EmbeddedSimilarity, songs: list[Any]) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from levo.model.conditions import Conditions
+from levo.model.conditions import Conditions, ConditionTokens
 from levo.model.delay import interleave
-from levo.model.lelm import new_lelm
+from levo.model.lelm import LeLMCaches, new_lelm
 from levo.model.sampling.engine import (
     EngineProgress,
     RequestError,
@@ -201,13 +201,54 @@ def test_a_request_id_is_refused_while_it_is_in_use(loaded: LoadedModel) -> None
 
 
 @pytest.mark.parametrize(
-    ("rows_needed", "num_free_rows", "num_joining"),
-    [([1], 5, 1), ([1] * 5, 2, 0), ([1] * 5, 3, 3), ([2, 2], 4, 1), ([2], 1, 0), ([], 7, 0), ([1, 1], 7, 2)],
+    ("prefixes", "num_free_rows", "num_joining"),
+    [
+        (["a"], 5, 1),
+        (["a", "b", "c", "d", "e"], 2, 0),
+        (["a", "b", "c", "d", "e"], 3, 3),
+        (["ax", "bx"], 4, 2),
+        (["ax", "by"], 4, 1),
+        (["ax"], 1, 0),
+        ([], 7, 0),
+        (["a", "b"], 7, 2),
+        (["a", "a", "a", "a", "b", "b"], 7, 6),
+        (["a", "a", "a", "a", "b", "b"], 5, 5),
+        (["a", "a", "a", "a", "b", "b"], 2, 0),
+        (["a", "b", "b", "c", "c", "d"], 7, 5),
+    ],
 )
-def test_songs_join_by_the_prefill_or_all_that_wait(
-    rows_needed: list[int], num_free_rows: int, num_joining: int
+def test_songs_join_by_the_prefill_or_all_that_wait(prefixes: list[str], num_free_rows: int, num_joining: int) -> None:
+    assert num_to_admit(prefixes, num_free_rows, SHORT) == num_joining
+
+
+def test_more_songs_than_a_lane_of_few_rows_holds_do_not_wait_for_ever() -> None:
+    few = LengthClass(num_rows=4, max_frames=16, max_prefix=40, prefill_rows=8)
+    assert num_to_admit(["a", "b", "c", "d", "e"], few.num_rows, few) == 4
+
+
+def test_a_prefix_is_computed_once_for_all_candidates_and_null_rows(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert num_to_admit(rows_needed, num_free_rows, SHORT) == num_joining
+    guided = SamplingParameters(guidance=2.0)
+    requests = [
+        SamplingRequest(f"{word}{n}", Conditions(f"[verse] {word}."), n, 12, guided)
+        for word in ("sun", "moon")
+        for n in range(3)
+    ]
+    wide = LengthClass(num_rows=12, max_frames=16, max_prefix=40, prefill_rows=3)
+    alone = {one.request_id: SamplingEngine(loaded, [wide]).run([one])[0].tokens.codes.tolist() for one in requests}
+    prefills: list[int] = []
+    prefill = loaded.model.prefill
+
+    def counted(tokens: ConditionTokens, length: int, caches: LeLMCaches) -> torch.Tensor:
+        prefills.append(length)
+        return prefill(tokens, length, caches)
+
+    monkeypatch.setattr(loaded.model, "prefill", counted)
+    together = SamplingEngine(loaded, [wide]).run(requests)
+    assert len(prefills) == 1
+    assert {song.request_id: song.tokens.codes.tolist() for song in together} == alone
+    assert alone["sun0"] != alone["sun1"]
 
 
 def test_a_class_that_the_model_cannot_hold_is_refused(loaded: LoadedModel) -> None:
