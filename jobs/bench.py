@@ -14,9 +14,11 @@ class BenchOptions:
 
     `alignment` runs the loop once a seed, with two rivals at equal compute: the base on a corpus gated by its own label
     quality, and fine-tuning on the best of the same candidates. `raters` tries the pairing rule on people's ratings.
+    `training` compares a step of the language model's tower with transformers' Llama, `merge` measures the merger of
+    three models; both take minutes, and tell ratios of one machine.
     """
 
-    name: Annotated[Literal["alignment", "raters"], tyro.conf.Positional]
+    name: Annotated[Literal["alignment", "raters", "training", "merge"], tyro.conf.Positional]
     """Which benchmark."""
     seeds: str = "0,1,2"
     """Seeds, with commas between them; each changes corpus, initialisation, order, sampling and prompts."""
@@ -41,6 +43,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.ratings is None:
             raise ValueError("--ratings is missing; expected a file of JSON lines with a list of ratings by axis")
         print(bench_raters(options.ratings, as_json=options.json))
+        return 0
+    if options.name in ("training", "merge"):
+        from jobs.bench_speed import bench_speed
+
+        print(bench_speed(options.name, as_json=options.json))
         return 0
     seeds = _seeds(options.seeds)
 

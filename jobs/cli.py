@@ -35,7 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("import", "jobs.import_release", "read a released checkpoint's folder into a model of ours"),
     Command("export", "jobs.export_release", "write a model in the form of the release it came from"),
     Command("parity", "jobs.parity", "compare our LeLM with recordings of the released code"),
-    Command("train", "jobs.train", "stages 1 and 2: pre-training and modular extension"),
+    Command("train", "jobs.train", "stages 1 and 2 of a run; `train sft --from MODEL` and other stages alone"),
     Command("generate", "jobs.generate", "songs for a file of orders, in the fields of the release"),
     Command("sample", "jobs.sample", "candidates from Ray Serve"),
     Command("score", "jobs.score", "judge candidates on every axis"),

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from levo.alignment.dpo import PairLogProbabilities, per_token, preference_loss
 from levo.alignment.pairs import PairStore
 from levo.alignment.reference import SongLogProbability
-from levo.alignment.song_probability import stream_log_probabilities
+from levo.alignment.song_probability import song_log_probabilities
 from levo.model.conditions import concatenate_conditions
 from levo.model.config import LeLMConfig
 from levo.song.tokens import Stream
-from levo.training.batches import SongBatch, num_tokens_of, padded_codes, predict
+from levo.training.batches import SongBatch, num_tokens_of, padded_codes
 from levo.training.encoded import EncodedConditions
 from levo.training.loop import Share, Work
 from levo.training.metrics import StepCost
@@ -85,8 +85,8 @@ class PreferenceTask:
 
     def share(self, model: nn.Module, batch: PairBatch) -> Share:
         """The micro-batch's part of the mean loss over the pairs."""
-        prediction = predict(model, batch.songs, tuple(Stream), self._config)
-        policy = stream_log_probabilities(prediction, batch.songs, self._config).sum(dim=1)
+        found = song_log_probabilities(model, batch.songs, self._config, chunked=self._phase.chunked_loss)
+        policy = found.by_stream.sum(dim=1)
         scored = per_token(policy, batch.num_tokens) if self._options.length_normalised else policy
         outcome = preference_loss(_split(scored), _split(batch.reference), self._options.beta)
         chosen, rejected = policy.detach().chunk(2)
@@ -99,7 +99,7 @@ class PreferenceTask:
             chosen,
             rejected,
         ]
-        operations = self._cost.operations(len(batch.songs.codes), prediction.num_positions)
+        operations = self._cost.operations(len(batch.songs.codes), found.num_positions)
         counts = torch.tensor([len(chosen), float(batch.num_tokens.sum()), operations], device=policy.device)
         sums = torch.cat([torch.stack([values.double().sum() for values in measured]), counts.double()])
         return Share(outcome.losses.sum() / batch.num_batch_pairs, sums)

@@ -34,7 +34,15 @@ class StageTasks:
         conditions = _conditions(pairs.songs, setting)
         precision = phase.precision.on(model.device)
         reference = ReferenceStore(setting.cache / f"reference-{precision}")
-        fill_reference(reference, setting.initial, pairs.songs, conditions, setting.workers, precision=precision)
+        fill_reference(
+            reference,
+            setting.initial,
+            pairs.songs,
+            conditions,
+            setting.workers,
+            precision=precision,
+            chunked=phase.chunked_loss,
+        )
         setting.workers.wait()
         return PreferenceTask(phase, pairs, conditions, reference.read(setting.initial.digest), model.config, cost)
 

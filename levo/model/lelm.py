@@ -21,6 +21,8 @@ from torch.nn import functional
 from levo.model.conditioners import ConditionProvider, Prefix
 from levo.model.conditions import ConditionTokens
 from levo.model.config import LeLMConfig
+from levo.model.delay import align_logits
+from levo.model.head import Head
 from levo.model.kv_cache import CacheWriter
 from levo.model.packing import PackedLayout, full_layout, packed_layout
 from levo.model.tower import Tower
@@ -37,13 +39,25 @@ class Streams(StrEnum):
 class LeLMOutput(NamedTuple):  # a tuple, so that DeepSpeed's ZeRO-3 hooks see the tensors in it
     """Float32 logits at the codes' positions, one tensor a predicted stream in the streams' order, and last states.
 
-    The logits at position p are those of the codes at position p + 1.
+    The logits at position p are those of the codes at position p + 1. Where targets were given there are `losses` in
+    place of logits, by frame or as sums, and, if asked for, how many codes of each stream were the likeliest.
     """
 
     logits: tuple[Float[Tensor, "row position class"], ...]
     language_states: Float[Tensor, "row packed width"]
     decoder_states: Float[Tensor, "row packed width"] | None
     layout: PackedLayout
+    losses: tuple[Tensor, ...] = ()
+    num_correct: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """What a forward pass is held against: the codes, the special one where there is none."""
+
+    codes: Int[Tensor, "row stream frame"]
+    is_summed: bool = False
+    counts_correct: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +81,7 @@ class LanguageModel(nn.Module):
             rope_base=config.rope_base,
             num_positions=config.max_positions,
         )
-        self.lm_head = nn.Linear(config.width, config.num_classes, bias=False)
+        self.lm_head = Head(config.width, config.num_classes)
         nn.init.normal_(self.lm_head.weight, std=0.02)
 
 
@@ -100,7 +114,7 @@ class LeLM(nn.Module):
         self.transformer = LanguageModel(config)
         self.mlp = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width))
         self.transformer2 = ARDecoder(config)
-        self.linears = nn.ModuleList(nn.Linear(width, config.num_classes, bias=False) for _ in range(2))
+        self.linears = nn.ModuleList(Head(width, config.num_classes) for _ in range(2))
         self.condition_provider = ConditionProvider(config)
 
     @property
@@ -113,6 +127,10 @@ class LeLM(nn.Module):
         """What the weights are stored and computed in."""
         return self.transformer.lm_head.weight.dtype
 
+    def recompute_activations(self, recomputes: bool = True) -> None:
+        """Have training keep the layers' inputs alone; what it computes stays the same."""
+        self.transformer.model.recomputes = self.transformer2.model.recomputes = recomputes
+
     def forward(
         self,
         sequence: Int[Tensor, "row stream position"],
@@ -120,23 +138,52 @@ class LeLM(nn.Module):
         *,
         streams: Streams = Streams.ALL,
         freeze_language_model: bool = False,
+        targets: Targets | None = None,
     ) -> LeLMOutput:
-        """Logits of interleaved codes under their conditions.
+        """Logits of interleaved codes under their conditions, or their losses against `targets`.
 
-        `freeze_language_model` computes the language model's states without gradient, as stage 2 trains the decoder.
+        `freeze_language_model` computes the language model's states without gradient, as stage 2 trains the decoder;
+        the mixed stream then has no losses.
         """
         prefix = self.condition_provider(conditions)
         layout = self.layout(prefix, sequence.shape[-1])
         with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze_language_model):
             mixed = layout.pack(prefix.language_model, self.embed_mixed(sequence))
             language_states = self.transformer.model(mixed, layout.positions)
+        decoder_states = None
+        if streams is Streams.ALL:
+            tracks = layout.pack(prefix.decoder, self.embed_tracks(sequence))
+            decoder_states = self.transformer2.model(self.bridge(tracks, language_states), layout.positions)
+        if targets is not None:
+            return self._held_against(targets, language_states, decoder_states, layout, freeze_language_model)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze_language_model):
             logits = [self.mixed_logits(layout.codes_of(language_states))]
-        if streams is Streams.MIXED:
-            return LeLMOutput(tuple(logits), language_states, None, layout)
-        tracks = layout.pack(prefix.decoder, self.embed_tracks(sequence))
-        decoder_states = self.transformer2.model(self.bridge(tracks, language_states), layout.positions)
-        logits += self.track_logits(layout.codes_of(decoder_states))
+        if decoder_states is not None:
+            logits += self.track_logits(layout.codes_of(decoder_states))
         return LeLMOutput(tuple(logits), language_states, decoder_states, layout)
+
+    def _held_against(
+        self,
+        targets: Targets,
+        language_states: Float[Tensor, "row packed width"],
+        decoder_states: Float[Tensor, "row packed width"] | None,
+        layout: PackedLayout,
+        leave_mixed_out: bool,
+    ) -> LeLMOutput:
+        read: list[tuple[Stream, nn.Module, Tensor]] = []
+        if not leave_mixed_out:
+            read.append((Stream.MIXED, self.transformer.lm_head, language_states))
+        if decoder_states is not None:
+            tracks = zip((Stream.VOCAL, Stream.ACCOMPANIMENT), self.linears, strict=True)
+            read += [(stream, head, decoder_states) for stream, head in tracks]
+        losses, num_correct = [], []
+        for stream, head, states in read:
+            wanted, ignored = targets.codes[:, stream], self.config.special_id
+            aligned = align_logits(layout.codes_of(states), self.config.delays[stream], wanted.shape[1])
+            losses.append(head(aligned, wanted, ignored=ignored, measure="loss" if targets.is_summed else "losses"))
+            if targets.counts_correct:
+                num_correct.append(head(aligned, wanted, ignored=ignored, measure="num_correct"))
+        return LeLMOutput((), language_states, decoder_states, layout, tuple(losses), tuple(num_correct))
 
     def layout(self, prefix: Prefix, num_codes: int) -> PackedLayout:
         """How prefix and codes share a sequence, by the config's `prefix_padding`."""

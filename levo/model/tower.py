@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from levo.model.kv_cache import CacheWriter
 
@@ -118,6 +119,8 @@ class Tower(nn.Module):
         self.layers = nn.ModuleList(Block(width, num_heads, inner_width) for _ in range(num_layers))
         self.norm = RMSNorm(width)
         self.rotary = Rotary(width // num_heads, rope_base, num_positions)
+        self.recomputes = False
+        """Whether training keeps each layer's input alone and computes the rest again for the gradient."""
         for parameter in self.parameters():
             if parameter.ndim == 2:
                 nn.init.normal_(parameter, std=_INITIAL_STD)
@@ -131,7 +134,10 @@ class Tower(nn.Module):
         """Normed states of the last layer; `caches` holds one writer a layer."""
         angles = self.rotary(positions, x.shape[1], x.dtype)
         for index, layer in enumerate(self.layers):
-            x = layer(x, angles, None if caches is None else caches[index])
+            if self.recomputes and torch.is_grad_enabled():
+                x = checkpoint(layer, x, angles, None, use_reentrant=False)
+            else:
+                x = layer(x, angles, None if caches is None else caches[index])
         return self.norm(x)  # type: ignore[no-any-return]
 
 

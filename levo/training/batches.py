@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from levo.model.conditions import ConditionTokens
 from levo.model.config import LeLMConfig
 from levo.model.delay import align_logits, interleave, place_end_of_song
-from levo.model.lelm import LeLMOutput, Streams
+from levo.model.lelm import LeLMOutput, Streams, Targets
 from levo.song.tokens import Stream
 from levo.training.examples import ExampleStore
 
@@ -60,17 +60,52 @@ def num_tokens_of(store: ExampleStore, examples: Sequence[int]) -> int:
     return sum(int(store.num_frames[index]) + store.ended[index] for index in examples)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Losses:
+    """Cross-entropies of the asked streams by frame (0 where there is no code) or their sums; see `Prediction`.
+
+    `num_correct` counts the codes that were the likeliest; it is empty where nobody asked.
+    """
+
+    losses: dict[Stream, Float[Tensor, "*frames"]]
+    num_correct: dict[Stream, Int[Tensor, ""]]
+    num_positions: int
+
+
 def predict(model: nn.Module, batch: SongBatch, streams: Sequence[Stream], config: LeLMConfig) -> Prediction:
     """Run the model over a batch, as far as the asked streams need it."""
+    output = _run(model, batch, streams, config, None)
     num_frames = batch.codes.shape[-1]
+    logits = {stream: align_logits(output.logits[stream], config.delays[stream], num_frames) for stream in streams}
+    return Prediction(logits, output.language_states.shape[1])
+
+
+def losses_of(
+    model: nn.Module,
+    batch: SongBatch,
+    streams: Sequence[Stream],
+    config: LeLMConfig,
+    *,
+    is_summed: bool = False,
+    counts_correct: bool = False,
+) -> Losses:
+    """The same, held against the batch's own codes without all logits in memory."""
+    output = _run(model, batch, streams, config, Targets(batch.codes, is_summed, counts_correct))
+    num_correct = dict(zip(streams, output.num_correct, strict=True)) if counts_correct else {}
+    return Losses(dict(zip(streams, output.losses, strict=True)), num_correct, output.language_states.shape[1])
+
+
+def _run(
+    model: nn.Module, batch: SongBatch, streams: Sequence[Stream], config: LeLMConfig, targets: Targets | None
+) -> LeLMOutput:
     mixed_only = tuple(streams) == (Stream.MIXED,)
-    needed = num_frames + (0 if mixed_only else config.max_delay)
+    needed = batch.codes.shape[-1] + (0 if mixed_only else config.max_delay)
     sequence = interleave(batch.codes, config.delays, config.special_id)[:, :, :needed]
     output: LeLMOutput = model(
         sequence,
         batch.conditions,
         streams=Streams.MIXED if mixed_only else Streams.ALL,
         freeze_language_model=Stream.MIXED not in streams,
+        targets=targets,
     )
-    logits = {stream: align_logits(output.logits[stream], config.delays[stream], num_frames) for stream in streams}
-    return Prediction(logits, output.language_states.shape[1])
+    return output

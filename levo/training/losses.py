@@ -10,11 +10,15 @@ from torch.nn.functional import cross_entropy
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamSums:
-    """One stream's sums over its valid tokens; `negative_log_likelihood` carries the gradient."""
+    """One stream's sums over its valid tokens; `negative_log_likelihood` carries the gradient.
+
+    `num_correct` is of the `num_counted` tokens whose likeliest code was looked for.
+    """
 
     negative_log_likelihood: Float[Tensor, ""]
-    num_correct: Int[Tensor, ""]
     num_tokens: Int[Tensor, ""]
+    num_correct: Int[Tensor, ""]
+    num_counted: Int[Tensor, ""]
 
 
 def stream_sums(
@@ -22,10 +26,12 @@ def stream_sums(
 ) -> StreamSums:
     """Sums for one stream; frames holding `special_id` (after the end of a song) do not count, the end token does."""
     loss = cross_entropy(logits.flatten(0, 1).float(), codes.flatten(), ignore_index=special_id, reduction="sum")
+    num_tokens = (codes != special_id).sum()
     return StreamSums(
         negative_log_likelihood=loss,
+        num_tokens=num_tokens,
         num_correct=(logits.detach().argmax(dim=-1) == codes).sum(),
-        num_tokens=(codes != special_id).sum(),
+        num_counted=num_tokens,
     )
 
 

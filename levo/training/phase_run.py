@@ -9,12 +9,14 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from levo.model.lelm import LeLM
 from levo.model.store import TOKENIZER_FOLDER, LoadedModel, load_model, model_digest, save_weights
 from levo.training.checkpoints import Checkpoints
 from levo.training.engine import Engine
 from levo.training.freezing import assert_moved, assert_unmoved, freeze_all_but, tensor_digests
 from levo.training.journal import JOURNAL_FILE, append_journal, cut_journal
 from levo.training.loop import LoggedStep, LoopCallbacks, Task, train
+from levo.training.lora import add_adapters, merged
 from levo.training.metrics import measured_peak_operations_per_s
 from levo.training.phases import PhaseConfig, Stage
 from levo.training.probe import mixed_logits_digest
@@ -85,7 +87,7 @@ class PhaseRunner:
             return done
         begun = time.perf_counter()
         initial = load_model(init, device=self.device)
-        trained = set(freeze_all_but(initial.model, phase.stage.trained_part))
+        trained = set(_prepare(initial.model, phase))
         state = _InitialState(tensor_digests(initial.model.state_dict()), mixed_logits_digest(initial.model), trained)
         task = self.tasks.task(PhaseSetting(phase, initial, init, self.storage / "cache", self.workers))
         engine = self.make_engine(initial.model, phase)
@@ -94,7 +96,8 @@ class PhaseRunner:
         engine.close()
         if self.workers.rank == 0:
             state.prove(tensor_digests(weights))
-            digest = save_weights(weights, initial.model.config, init / TOKENIZER_FOLDER, folder / MODEL_FOLDER)
+            plain = weights if phase.lora is None else merged(weights, phase.lora)
+            digest = save_weights(plain, initial.model.config, init / TOKENIZER_FOLDER, folder / MODEL_FOLDER)
             result = PhaseResult(
                 name=phase.name,
                 stage=phase.stage,
@@ -150,6 +153,14 @@ class PhaseRunner:
         if not proof.identical:
             raise RuntimeError(f"phase {phase.name} changed the mixed stream's logits, which extension must not")
         return proof
+
+
+def _prepare(model: LeLM, phase: PhaseConfig) -> tuple[str, ...]:
+    """Make a model ready for a phase; the names of what trains."""
+    model.recompute_activations(phase.recompute_activations)
+    if phase.lora is not None:
+        return add_adapters(model, phase.lora, phase.seed)
+    return freeze_all_but(model, phase.stage.trained_part)
 
 
 def finished(phases: list[PhaseConfig], storage: Path, tasks: TaskSource) -> list[PhaseResult] | None:

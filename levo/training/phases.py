@@ -7,6 +7,7 @@ from typing import Any
 
 from levo.model.conditions import ConditionDropout
 from levo.song.tokens import Stream
+from levo.training.lora import LoraOptions
 from levo.training.precision import Precision
 
 
@@ -75,6 +76,10 @@ class PhaseConfig:
     `data` is an example store, or a pair store for DPO. `batch_rows` songs (or pairs) make one optimiser step, over all
     workers together, in `micro_batches` passes per worker. `init_model` is a model folder; None goes on from the phase
     before. Data order and dropped conditions depend on this record alone, never on the number of workers.
+
+    `chunked_loss` keeps a few rows' logits in memory at a time, in place of all: for many classes.
+    `recompute_activations` keeps the layers' inputs alone and computes the rest twice. With `lora` low-rank adapters
+    are trained in place of the stage's own part, and merged into the weights at the end.
     """
 
     name: str
@@ -95,6 +100,9 @@ class PhaseConfig:
     checkpoint_every: int = 200
     log_every: int = 10
     bucket_batches: int = 16
+    chunked_loss: bool = False
+    recompute_activations: bool = False
+    lora: LoraOptions | None = None
 
     def __post_init__(self) -> None:
         for field in ("num_steps", "batch_rows", "micro_batches", "checkpoint_every", "log_every", "bucket_batches"):
@@ -134,12 +142,13 @@ class PhaseConfig:
             "dropout": ConditionDropout(**fields["dropout"]),
             "preference": PreferenceOptions(**fields["preference"]),
             "precision": Precision(fields["precision"]),
+            "lora": None if fields["lora"] is None else LoraOptions(**fields["lora"]),
         }
         return cls(**fields)
 
     def recipe_fields(self) -> dict[str, Any]:
         """What decides the outcome besides data and initial weights: no names, no paths, no reporting intervals."""
-        incidental = {"name", "data", "init_model", "checkpoint_every", "log_every"}
+        incidental = {"name", "data", "init_model", "checkpoint_every", "log_every", "recompute_activations"}
         return {name: value for name, value in self.to_json().items() if name not in incidental}
 
 

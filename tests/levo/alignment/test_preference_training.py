@@ -85,6 +85,13 @@ def test_micro_batches_of_pairs_give_the_curve_of_the_whole_batch(tmp_path: Path
         assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
 
 
+def test_the_chunked_loss_gives_the_curve_of_the_whole_logits(tmp_path: Path, dpo: PhaseConfig) -> None:
+    short = replace(dpo, num_steps=4)
+    whole, chunked = (_curve(replace(short, chunked_loss=each), tmp_path / str(each)) for each in (False, True))
+    for first, second in zip(whole, chunked, strict=True):
+        assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
+
+
 def test_a_second_preference_reuses_the_reference(tmp_path: Path, dpo: PhaseConfig) -> None:
     _curve(replace(dpo, num_steps=1), tmp_path)
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "reference-float32").rglob("*.arrow")}

@@ -11,6 +11,7 @@ from levo.song.tokens import Stream
 from levo.training.batches import SongBatch, num_tokens_of, padded_codes, predict
 from levo.training.encoded import encoded_conditions
 from levo.training.examples import ExampleStore, TrainingExample, write_examples
+from levo.training.freezing import freeze_all_but
 from levo.training.metrics import StepCost
 from levo.training.phases import PhaseConfig, Stage
 from levo.training.supervised import SupervisedTask
@@ -27,7 +28,7 @@ def model(tiny_model: Path) -> LeLM:
 def make_task(song_store: ExampleStore, tiny_model: Path, tmp_path: Path, model: LeLM) -> Callable[..., SupervisedTask]:
     conditions = encoded_conditions(song_store, tiny_model, tmp_path / "cache")
 
-    def make(stage: Stage = Stage.JOINT, micro_batches: int = 1) -> SupervisedTask:
+    def make(stage: Stage = Stage.JOINT, micro_batches: int = 1, *, chunked_loss: bool = False) -> SupervisedTask:
         phase = PhaseConfig(
             name="phase",
             stage=stage,
@@ -37,6 +38,7 @@ def make_task(song_store: ExampleStore, tiny_model: Path, tmp_path: Path, model:
             learning_rate=1e-3,
             seed=5,
             micro_batches=micro_batches,
+            chunked_loss=chunked_loss,
         )
         return SupervisedTask(phase, song_store, conditions, model.config, StepCost(1.0, 0.0))
 
@@ -79,6 +81,40 @@ def test_metrics_of_all_workers_together_are_those_of_one(
         f"{kind}/{stream}" for kind in ("loss", "accuracy") for stream in ("mixed", "vocal", "accompaniment")
     }
     assert metrics(2, 4) == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("stage", [Stage.PRETRAIN, Stage.EXTEND, Stage.JOINT])
+def test_the_chunked_loss_is_the_loss_with_the_same_gradients_and_measures(
+    make_task: Callable[..., SupervisedTask], model: LeLM, stage: Stage
+) -> None:
+    freeze_all_but(model, stage.trained_part)
+
+    def learned(chunked: bool) -> tuple[float, dict[str, float], dict[str, torch.Tensor]]:
+        model.zero_grad()
+        task = make_task(stage, chunked_loss=chunked)
+        # Step 9 is the tenth, which is logged: there accuracy is counted on both ways.
+        (batch,) = task.micro_batches(9, 0, 1, CPU)
+        share = task.share(model, batch)
+        torch.autograd.backward(share.loss)
+        gradients = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+        return float(share.loss.detach()), task.metrics(share.sums, 1), gradients
+
+    (loss, metrics, gradients), (other_loss, other_metrics, other_gradients) = learned(False), learned(True)
+    assert other_loss == pytest.approx(loss, rel=1e-6)
+    assert other_metrics == pytest.approx(metrics, rel=1e-6)
+    assert other_gradients.keys() == gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(other_gradients[name], gradient, atol=2e-6, rtol=1e-4)
+
+
+def test_without_logits_accuracy_is_counted_at_the_steps_that_are_logged(
+    make_task: Callable[..., SupervisedTask], model: LeLM
+) -> None:
+    task = make_task(chunked_loss=True)
+    shares = [task.share(model, batch).sums for step in (3, 9) for batch in task.micro_batches(step, 0, 1, CPU)]
+    interval, logged = task.metrics(shares[0] + shares[1], 2), task.metrics(shares[1], 1)
+    assert interval["accuracy/vocal"] == logged["accuracy/vocal"]
+    assert interval["loss/vocal"] != logged["loss/vocal"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.generation.order_file import OrderFileError, read_orders
+from pipelines.flow.json_lines import LineError
+from pipelines.generation.order_file import read_orders
 
 LYRICS = "[verse] sun and moon. rain ; [chorus] wind."
 
@@ -58,19 +59,19 @@ def test_the_released_fields_are_read_and_others_kept(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(line: str, place: str, tmp_path: Path) -> None:
-    with pytest.raises(OrderFileError) as raised:
+    with pytest.raises(LineError) as raised:
         orders_of(tmp_path, line)
     assert f"orders.jsonl:{place}" in str(raised.value)
 
 
 def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     good = json.dumps({"idx": "a", "gt_lyric": LYRICS})
-    with pytest.raises(OrderFileError) as raised:
+    with pytest.raises(LineError) as raised:
         orders_of(tmp_path, good, "{", good, '{"idx": "b"}')
     assert "orders.jsonl:2:" in str(raised.value)
     assert "orders.jsonl:3:1: idx 'a' is line 1's already" in str(raised.value)
     assert "orders.jsonl:4:1: gt_lyric is missing" in str(raised.value)
-    with pytest.raises(OrderFileError, match="no orders"):
+    with pytest.raises(LineError, match="no orders"):
         orders_of(tmp_path, "")
 
 
@@ -84,7 +85,7 @@ def test_any_text_survives_and_comes_back_as_it_was(
         return
     try:
         (order,) = orders_of(tmp_path_factory.mktemp("orders"), line)
-    except (OrderFileError, UnicodeEncodeError):
+    except (LineError, UnicodeEncodeError):
         assert key in {"descriptions", "prompt_audio_path"} or not line.isprintable() or "\\ud" in line
         return
     assert order.line == fields

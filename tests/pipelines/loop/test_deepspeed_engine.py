@@ -69,12 +69,13 @@ def _curve(storage: Path, name: str) -> list[dict[str, float]]:
     return [logged.metrics for logged in read_journal(storage / name / "metrics.jsonl")]
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+@pytest.mark.parametrize(("stage", "chunked_loss"), [(0, False), (1, False), (2, True), (3, False), (3, True)])
 def test_every_zero_stage_trains_as_plain_pytorch_does(
-    process_group: None, tiny_training: Any, tmp_path: Path, stage: int
+    process_group: None, tiny_training: Any, tmp_path: Path, stage: int, chunked_loss: bool
 ) -> None:
     plain = run_phases_in_process(tiny_training.phases, tmp_path / "plain", lambda *_: None, peak_operations_per_s=1e9)
-    spread = _train(tiny_training.phases, tmp_path / "zero", stage)
+    phases = [replace(phase, chunked_loss=chunked_loss) for phase in tiny_training.phases]
+    spread = _train(phases, tmp_path / "zero", stage)
     for one, other in zip(plain, spread, strict=True):
         for expected, got in zip(
             _curve(tmp_path / "plain", one.name), _curve(tmp_path / "zero", one.name), strict=True
