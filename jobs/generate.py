@@ -39,6 +39,8 @@ class GenerateOptions:
     """As released, or 0.8 for a model of ours."""
     top_k: int | None = None
     """As released, or all codes for a model of ours."""
+    top_p: float | None = None
+    """Draw from the fewest likeliest codes with this share of the probability; all unless told."""
     guidance: float | None = None
     """As released, or none for a model of ours."""
 
@@ -76,6 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         options.max_duration_s,
         options.temperature,
         options.top_k,
+        options.top_p,
         options.guidance,
     )
     progress = RunProgress(num_steps=1)

@@ -38,6 +38,7 @@ class GenerationConfig:
     max_duration_s: float | None = None
     temperature: float | None = None
     top_k: int | None = None
+    top_p: float | None = None
     guidance: float | None = None
 
 
@@ -171,7 +172,9 @@ def _check_names(orders: Sequence[SongOrder]) -> None:
 def _parameters(config: GenerationConfig, *, is_released: bool) -> SamplingParameters:
     parameters = RELEASED_PARAMETERS if is_released else SamplingParameters()
     given = {
-        name: value for name in ("temperature", "top_k", "guidance") if (value := getattr(config, name)) is not None
+        name: value
+        for name in ("temperature", "top_k", "top_p", "guidance")
+        if (value := getattr(config, name)) is not None
     }
     return replace(parameters, **given)
 

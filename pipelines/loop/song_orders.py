@@ -40,6 +40,7 @@ class SongOrder(BaseModel):
     max_duration_s: float | None = Field(None, gt=0, allow_inf_nan=False)
     temperature: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     top_k: int | None = Field(None, ge=0)
+    top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     guidance: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     audio: Literal["wav", "mp3"] | None = None
 
@@ -109,7 +110,7 @@ class OrderTaker:
         prompt = None if order.audio_prompt is None else TokenGrid(self.audio_prompts[order.audio_prompt])
         description = parse_description(order.description).text if order.description.strip() else None
         conditions = Conditions(order.lyrics, description, prompt)
-        asked = {name: getattr(order, name) for name in ("temperature", "top_k", "guidance")}
+        asked = {name: getattr(order, name) for name in ("temperature", "top_k", "top_p", "guidance")}
         parameters = replace(self.parameters, **{name: value for name, value in asked.items() if value is not None})
         return [
             SamplingRequest(f"{name}/{number}", conditions, seed + number, num_frames, parameters)

@@ -17,7 +17,7 @@ from levo.model.config import LeLMConfig
 from levo.model.delay import revert
 from levo.model.kv_cache import KVCache
 from levo.model.lelm import LeLMCaches
-from levo.model.sampling.choice import drawn, guided, penalised, probabilities
+from levo.model.sampling.choice import Limits, drawn, guided, penalised, probabilities
 from levo.model.sampling.noise import uniform
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.sampling.rows import Rows, clear_row, empty_rows, start_song
@@ -61,16 +61,27 @@ class _RunningSong:
     rows: tuple[int, ...]
 
 
+_STEPS_PER_LOOK = {"cuda": 16}
+
+
+class LogitsError(ValueError):
+    """A model's logits are infinite or no numbers, so that nothing can be drawn from them."""
+
+
 class Lane:
     """The batch of one length class, on one model."""
 
-    def __init__(self, loaded: LoadedModel, length_class: LengthClass) -> None:
+    def __init__(self, loaded: LoadedModel, length_class: LengthClass, steps_per_look: int | None = None) -> None:
+        """Allocate rows and caches. What is finished is looked for every `steps_per_look` steps: on a GPU a look makes
+        the host wait, and a song that runs on for a few columns takes no harm.
+        """
         self.loaded = loaded
         self.length_class = length_class
         config = loaded.model.config
         self._device = loaded.model.device
-        num_columns = 1 + config.max_delay + length_class.max_frames
-        _check_room(config, length_class, num_columns)
+        self._steps_per_look = _STEPS_PER_LOOK.get(self._device.type, 1) if steps_per_look is None else steps_per_look
+        num_columns = length_class.max_frames + config.max_delay + self._steps_per_look
+        self._last_position = _checked_room(config, length_class) - 1
         num_rows = length_class.num_rows
         self._rows: Rows = empty_rows(num_rows, num_columns, config, self._device)
         self._caches = [
@@ -87,6 +98,9 @@ class Lane:
         ]
         self._free = list(range(length_class.num_rows))
         self._songs: dict[int, _RunningSong] = {}
+        self._limits = Limits()
+        self._steps_to_look = self._steps_per_look
+        self._is_sound = torch.ones(num_rows, dtype=torch.bool, device=self._device)
         self._delays = torch.tensor(config.delays, device=self._device)
         self._streams = torch.arange(len(config.delays), device=self._device)
         self._all_rows = torch.arange(num_rows, device=self._device)
@@ -115,6 +129,7 @@ class Lane:
             )
             self._songs[rows[0]] = _RunningSong(encoded, rows)
             places.extend(rows)
+        self._limits = self._limits_of_songs()
         names = [name for encoded in joining for name in encoded.prefixes]
         distinct = list(dict.fromkeys(names))
         tokens = concatenate_conditions([encoded.tokens for encoded in joining])
@@ -130,15 +145,25 @@ class Lane:
 
     @torch.inference_mode()
     def step(self) -> list[SampledSong]:
-        """Draw the next column of every song; returns those that are finished."""
+        """Draw the next column of every song; returns those that are finished.
+
+        Raises `LogitsError` where the model's logits are no numbers.
+        """
         rows, all_rows = self._rows, self._all_rows
         places = rows.prefix_lengths + rows.column
         writers = LeLMCaches(*(cache.step(places) for cache in self._caches))
-        positions = self.loaded.model.config.prefix_length + rows.column
+        # Songs that run on after their end may pass the last position; nobody reads what they draw there.
+        positions = (self.loaded.model.config.prefix_length + rows.column).clamp(max=self._last_position)
         logits = self.loaded.model.step(rows.sequence[all_rows, :, rows.column], positions, writers)
+        self._is_sound &= torch.isfinite(logits.sum(dim=(1, 2)))
         codes = self._choose(logits)[rows.song_rows]
         rows.column.add_(self._is_running())
         rows.sequence[all_rows, :, rows.column] = codes
+        self._steps_to_look -= 1
+        if self._steps_to_look:
+            return []
+        self._steps_to_look = self._steps_per_look
+        self._check_logits()
         finished = self._is_finished().tolist()
         return [self._leave(row) for row in list(self._songs) if finished[row]]
 
@@ -149,6 +174,24 @@ class Lane:
                 return self._leave(row, interrupted=True)
         return None
 
+    def _limits_of_songs(self) -> Limits:
+        asked = [song.encoded.request.parameters for song in self._songs.values()]
+        return Limits(
+            top_k=max((one.top_k if one.temperature else 1 for one in asked), default=0),
+            uses_top_p=any(0 < one.top_p < 1 for one in asked),
+            window=max((one.repetition_window for one in asked), default=0),
+            samples_tracks=any(one.sample_tracks for one in asked),
+        )
+
+    def _check_logits(self) -> None:
+        is_sound = self._is_sound.tolist()
+        broken = [song.encoded.request.request_id for row, song in self._songs.items() if not is_sound[row]]
+        if broken:
+            raise LogitsError(
+                f"the logits of {broken[0]} and {len(broken) - 1} other songs are not finite; "
+                f"the weights {self.loaded.digest} cannot be sampled from in {self.loaded.model.dtype}"
+            )
+
     def _is_running(self) -> Int64[Tensor, " row"]:
         return (self._rows.max_frames > 0).long()
 
@@ -158,9 +201,11 @@ class Lane:
         frames = rows.column[:, None] - self._delays
         logits = self._restricted(guided(logits, rows.null_rows, rows.guidance), frames)
         codes = logits.argmax(dim=2)
-        num_drawn = len(self._delays) if bool(rows.samples_tracks.any()) else 1
+        num_drawn = len(self._delays) if self._limits.samples_tracks else 1
         noise = uniform(rows.seeds[:, None], frames[:, :num_drawn], self._streams[:num_drawn])
-        samples = drawn(probabilities(logits[:, :num_drawn], rows.temperature, rows.top_k), noise)
+        samples = drawn(
+            probabilities(logits[:, :num_drawn], rows.temperature, rows.top_k, rows.top_p, self._limits), noise
+        )
         codes[:, 0] = samples[:, 0]
         if num_drawn > 1:
             codes[:, 1:] = torch.where(rows.samples_tracks[:, None], samples[:, 1:], codes[:, 1:])
@@ -175,9 +220,8 @@ class Lane:
     ) -> Float[Tensor, "row stream class"]:
         """Repetition penalty, the ban on the prompt's codes, and no end of song where none may come."""
         rows, config = self._rows, self.loaded.model.config
-        window = int(rows.repetition_window.max())
-        if window:
-            back = torch.arange(window, device=self._device)
+        if self._limits.window:
+            back = torch.arange(self._limits.window, device=self._device)
             recent = rows.column[:, None] - back
             outside = (recent < 0) | (back >= rows.repetition_window[:, None])
             recent_codes = rows.sequence.gather(2, recent.clamp(min=0)[:, None].expand(-1, len(self._delays), -1))
@@ -209,15 +253,18 @@ class Lane:
         for place in song.rows:
             clear_row(rows, place, config)
         self._free.extend(song.rows)
+        self._limits = self._limits_of_songs()
         return SampledSong(
             request.request_id, request.seed, tokens, end_frame <= num_frames, self.loaded.digest, interrupted
         )
 
 
-def _check_room(config: LeLMConfig, length_class: LengthClass, num_columns: int) -> None:
+def _checked_room(config: LeLMConfig, length_class: LengthClass) -> int:
+    """The positions that the model has; raises `ValueError` where a song of the class needs more."""
     room = min(config.max_positions, config.max_decoder_positions)
-    needed = config.prefix_length + num_columns
+    needed = config.prefix_length + 1 + config.max_delay + length_class.max_frames
     if needed > room:
         raise ValueError(f"{length_class} needs {needed} positions; the model has {room}")
     if config.prefix_padding == "attended" and length_class.max_prefix != config.prefix_length:
         raise ValueError(f"{length_class}: this model's prefix is always {config.prefix_length} positions long")
+    return room

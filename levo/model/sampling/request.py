@@ -20,12 +20,14 @@ class EndRule(StrEnum):
 class SamplingParameters:
     """How codes are drawn. Vocal and accompaniment take the likeliest code unless `sample_tracks`.
 
-    A temperature of 0 takes the likeliest mixed code; `top_k` 0 draws from all codes; `guidance` 1 costs no second row;
-    `repetition_window` 0 leaves repetition unpunished.
+    A temperature of 0 takes the likeliest mixed code; `top_k` 0 draws from all codes, and so does `top_p` 0 or 1, which
+    otherwise keeps the fewest likeliest codes that have that share of the probability together (arXiv 1904.09751);
+    `guidance` 1 costs no second row; `repetition_window` 0 leaves repetition unpunished.
     """
 
     temperature: float = 0.8
     top_k: int = 0
+    top_p: float = 0.0
     sample_tracks: bool = False
     guidance: float = 1.0
     repetition_window: int = 0
@@ -36,10 +38,20 @@ class SamplingParameters:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "end_rule", EndRule(self.end_rule))
-        for name in ("temperature", "guidance", "repetition_penalty", "top_k", "repetition_window", "min_frames"):
+        for name in (
+            "temperature",
+            "guidance",
+            "repetition_penalty",
+            "top_k",
+            "top_p",
+            "repetition_window",
+            "min_frames",
+        ):
             value = getattr(self, name)
             if not math.isfinite(value) or value < 0:
                 raise ValueError(f"{name} is {value}; expected a finite number of at least 0")
+        if self.top_p > 1:
+            raise ValueError(f"top_p is {self.top_p}; expected a share of the probability, from 0 to 1")
         if self.repetition_penalty == 0:
             raise ValueError("repetition_penalty is 0; logits are divided by it, 1 leaves them alone")
 

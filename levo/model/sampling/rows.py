@@ -28,6 +28,7 @@ class Rows:
     ends_by_mixed: Bool[Tensor, " row"]
     temperature: Float64[Tensor, " row"]
     top_k: Int64[Tensor, " row"]
+    top_p: Float64[Tensor, " row"]
     samples_tracks: Bool[Tensor, " row"]
     guidance: Float32[Tensor, " row"]
     repetition_window: Int64[Tensor, " row"]
@@ -51,6 +52,7 @@ def empty_rows(num_rows: int, num_positions: int, config: LeLMConfig, device: to
         ends_by_mixed=torch.ones(num_rows, dtype=torch.bool),
         temperature=torch.ones(num_rows, dtype=torch.float64),
         top_k=zeros.clone(),
+        top_p=torch.ones(num_rows, dtype=torch.float64),
         samples_tracks=torch.zeros(num_rows, dtype=torch.bool),
         guidance=torch.ones(num_rows),
         repetition_window=zeros.clone(),
@@ -88,6 +90,7 @@ def start_song(
     rows.ends_by_mixed[row] = parameters.end_rule is EndRule.MIXED
     rows.temperature[row] = parameters.temperature or 1.0
     rows.top_k[row] = parameters.top_k if parameters.temperature else 1
+    rows.top_p[row] = parameters.top_p or 1.0
     rows.samples_tracks[row] = parameters.sample_tracks
     rows.guidance[row] = parameters.guidance
     rows.repetition_window[row] = parameters.repetition_window

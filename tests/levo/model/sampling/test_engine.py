@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,9 +18,9 @@ from levo.model.sampling.engine import (
     encode_request,
     num_to_admit,
 )
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.lane import Lane, LengthClass, LogitsError
 from levo.model.sampling.request import SampledSong, SamplingParameters, SamplingRequest
-from levo.model.store import LoadedModel
+from levo.model.store import LoadedModel, load_model
 
 SHORT = LengthClass(num_rows=7, max_frames=16, max_prefix=40, prefill_rows=3)
 LONG = LengthClass(num_rows=2, max_frames=40, max_prefix=60, prefill_rows=2)
@@ -219,6 +220,35 @@ def test_a_request_id_is_refused_while_it_is_in_use(loaded: LoadedModel) -> None
 )
 def test_songs_join_by_the_prefill_or_all_that_wait(prefixes: list[str], num_free_rows: int, num_joining: int) -> None:
     assert num_to_admit(prefixes, num_free_rows, SHORT) == num_joining
+
+
+@pytest.mark.parametrize("steps_per_look", [2, 7, 16])
+def test_songs_are_the_same_where_their_end_is_noticed_late(
+    loaded: LoadedModel, make_request: MakeRequest, steps_per_look: int
+) -> None:
+    requests = [make_request(number) for number in range(6)]
+    requests = [one for one in requests if one.max_frames <= SHORT.max_frames and one.parameters.guidance == 1.0][:3]
+    drawn: dict[int, list[object]] = {}
+    for each in (1, steps_per_look):
+        lane = Lane(loaded, SHORT, steps_per_look=each)
+        lane.admit([encode_request(one, loaded.encoder, loaded.model.config) for one in requests])
+        songs: list[SampledSong] = []
+        while lane.num_songs:
+            songs += lane.step()
+        songs.sort(key=lambda song: song.request_id)
+        drawn[each] = [(song.request_id, song.tokens.codes.tolist(), song.ended) for song in songs]
+    assert drawn[1] == drawn[steps_per_look]
+    assert len(drawn[1]) == len(requests) > 1
+
+
+def test_logits_that_are_no_numbers_stop_the_engine_and_name_the_song(tiny_model: Path) -> None:
+    broken = load_model(tiny_model)
+    with torch.no_grad():
+        broken.model.transformer.lm_head.weight.fill_(float("nan"))
+    engine = SamplingEngine(broken, [SHORT])
+    engine.submit(plain_request("a", 0))
+    with pytest.raises(LogitsError, match="the logits of a and 0 other songs are not finite; the weights"):
+        engine.step()
 
 
 def test_more_songs_than_a_lane_of_few_rows_holds_do_not_wait_for_ever() -> None:
