@@ -32,7 +32,8 @@ class GenerateOptions:
     seed: int = 0
     """For lines without a seed of their own; each line's song depends on it and the line's idx alone."""
     rows: int = 8
-    """Rows of the batch; a guided song takes two."""
+    """Rows of the batch (a guided song takes two); 0 takes as many as the memory holds, up to 32. Songs of batches with
+    other numbers of rows may differ, since products round otherwise."""
     max_duration_s: float | None = None
     """The longest song; the longest that the model takes unless told."""
     temperature: float | None = None
@@ -48,8 +49,8 @@ class GenerateOptions:
 def main(arguments: Sequence[str]) -> int:
     """Read the options, check the orders, draw; the exit code is 1 where an order failed."""
     options = tyro.cli(GenerateOptions, args=list(arguments), prog="levo generate")
-    if options.rows < 1:
-        raise ValueError(f"--rows is {options.rows}; expected at least 1")
+    if options.rows < 0:
+        raise ValueError(f"--rows is {options.rows}; expected a number of rows, or 0")
 
     from pipelines.generation.order_file import read_orders
 

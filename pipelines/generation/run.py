@@ -8,6 +8,7 @@ from levo.codec.protocol import Codec
 from levo.model.conditions import Conditions
 from levo.model.sampling.engine import SamplingEngine
 from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.memory_plan import NoRoomError, available_bytes, rows_that_fit
 from levo.model.sampling.noise import MAX_SEED
 from levo.model.sampling.request import RELEASED_PARAMETERS, SampledSong, SamplingParameters, SamplingRequest
 from levo.model.store import LoadedModel
@@ -21,7 +22,7 @@ from pipelines.generation.prompts import PromptSource
 from pipelines.generation.results import STEM_ENDINGS, Job, ResultsFolder, SongParts
 
 Progress = Callable[[int, int], None]
-_PREFILL_ROWS = 8
+_PREFILL_ROWS, _MOST_ROWS = 8, 32
 
 
 class GenerationError(ValueError):
@@ -35,6 +36,7 @@ class GenerationConfig:
     parts: SongParts = SongParts.MIXED
     seed: int = 0
     rows: int = 8
+    """Rows of the batch, whose number decides how products round; 0 takes as many as the memory holds, up to 32."""
     max_duration_s: float | None = None
     temperature: float | None = None
     top_k: int | None = None
@@ -119,13 +121,9 @@ class _Run:
 
     def draw(self, jobs: Sequence[Job], progress: Callable[[int], None]) -> int:
         """Draw all jobs; the number that have a song in the end."""
-        length = LengthClass(
-            num_rows=self._config.rows,
-            max_frames=self._max_frames,
-            max_prefix=self._loaded.model.config.prefix_length,
-            prefill_rows=min(_PREFILL_ROWS, self._config.rows),
-        )
-        engine = SamplingEngine(self._loaded, [length])
+        if not jobs:
+            return 0
+        engine = SamplingEngine(self._loaded, [self._length_class()])
         by_id = {job.order.idx: job for job in jobs}
         num_done = num_drawn = 0
         for job in jobs:
@@ -141,6 +139,30 @@ class _Run:
                 num_done += 1
                 progress(num_done)
         return num_drawn
+
+    def _length_class(self) -> LengthClass:
+        """The lane's shapes; raises `NoRoomError` where the memory does not hold them."""
+        model = self._loaded.model
+        per_song = 1 if self._parameters.guidance == 1.0 else 2
+        fitting = rows_that_fit(
+            model.config,
+            available_bytes=available_bytes(model.device),
+            most_rows=self._config.rows or _MOST_ROWS,
+            least_rows=per_song,
+            max_frames=self._max_frames,
+            max_prefix=model.config.prefix_length,
+            most_prefill_rows=_PREFILL_ROWS,
+            dtype=model.dtype,
+        )
+        rows = self._config.rows or fitting
+        if rows - fitting >= per_song:
+            raise NoRoomError(f"{rows} rows of {self._max_frames} frames do not fit into the memory; {fitting} do")
+        return LengthClass(
+            num_rows=rows,
+            max_frames=self._max_frames,
+            max_prefix=model.config.prefix_length,
+            prefill_rows=min(_PREFILL_ROWS, rows),
+        )
 
     def _keep(self, job: Job, song: SampledSong) -> bool:
         try:

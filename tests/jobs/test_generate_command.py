@@ -14,6 +14,7 @@ from levo.codec.stems import Stems
 from levo.model.store import load_model
 from levo.song.tokens import TokenGrid
 from levo.song.waveform import Waveform, mono_waveform
+from pipelines.generation import run as generation_run
 from pipelines.generation.order_file import read_orders
 from pipelines.generation.prompts import PromptSource
 from pipelines.generation.results import ResultsFolder, SongParts
@@ -106,13 +107,30 @@ def test_wrong_orders_stop_everything_before_it_begins(
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(["--max-duration-s", "99"], "this model takes 0.04 to"), (["--rows", "0"], "--rows is 0; expected at least 1")],
+    [
+        (["--max-duration-s", "99"], "this model takes 0.04 to"),
+        (["--rows", "-1"], "--rows is -1; expected a number of rows, or 0"),
+        (["--rows", "4000000"], "4000000 rows of 20 frames do not fit into the memory; "),
+    ],
 )
 def test_settings_that_fit_no_song_are_named(
     change: list[str], message: str, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main([*command, *change]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_rows_may_be_as_many_as_the_memory_holds(
+    command: list[str], order_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generation_run, "available_bytes", lambda device: 1000)
+    assert cli.main([*command, "--rows", "0"]) == 1
+    assert (
+        "one song of 20 frames needs 0.00 GB beside the weights, 0.00 GB more than there is" in capsys.readouterr().err
+    )
+    monkeypatch.undo()
+    cli.main([*command, "--rows", "0"])
+    assert " drawn, 0 done before, " in capsys.readouterr().out
 
 
 class SteadyCodec:

@@ -123,6 +123,7 @@ class EngineLoop:
             act = self._inbox.get()
             if act is not None:
                 act()
+        why = "" if self._failure is None else f": {type(self._failure).__name__}: {self._failure}"
         for answer in self._songs.values():
-            answer.set_exception(EngineStoppedError("the sampling engine stopped before the song was finished"))
+            answer.set_exception(EngineStoppedError(f"the sampling engine stopped before the song was finished{why}"))
         self._songs.clear()

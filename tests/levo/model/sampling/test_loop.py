@@ -92,7 +92,7 @@ def test_an_engine_that_dies_fails_its_songs_and_its_health_check(
             raise RuntimeError("out of memory")
 
     loop = EngineLoop(BrokenEngine(loaded, CLASSES))
-    with pytest.raises(EngineStoppedError, match="before the song was finished"):
+    with pytest.raises(EngineStoppedError, match="before the song was finished: RuntimeError: out of memory"):
         loop.submit(make_request(0)).result(timeout=60)
     deadline = time.monotonic() + 10
     while loop._thread.is_alive() and time.monotonic() < deadline:
