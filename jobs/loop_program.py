@@ -5,7 +5,8 @@ from pathlib import Path
 
 from jobs.loop_run import LoopStep, StepResult, StepTools
 from levo.song.digest import digest_json
-from levo.song.prompt import PromptSet
+from pipelines.loop.ahead import working_ahead
+from pipelines.loop.ahead_work import prepare_ahead, score_compared_ahead, score_report_ahead
 from pipelines.loop.data_steps import (
     fit_models,
     label_corpus,
@@ -19,7 +20,7 @@ from pipelines.loop.model_steps import align_models, build_initial_model, train_
 from pipelines.loop.sampling_steps import render_control, sample_sets
 from pipelines.loop.scoring_steps import make_preferences, score_sets
 from pipelines.loop.serving import stop_sampling
-from pipelines.loop.song_sets import BASE_SETS, CONTROL, SongSet
+from pipelines.loop.song_sets import BASE_SETS, COMPARED, CONTROL_REPORT
 
 
 def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
@@ -28,7 +29,6 @@ def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
         LoopStep("render", "render songs, fit codec", lambda tools: render_corpus(tools.context, tools.progress), True),
         LoopStep("fit", "fit the judges", lambda tools: fit_models(tools.context, tools.progress), True),
         LoopStep("corpus", "label the corpus", lambda tools: label_corpus(tools.context, tools.progress), True),
-        LoopStep("separation", "separate a sample", _separate, True),
     )
     if recordings is not None:
         label = partial(_recordings, recordings)
@@ -36,9 +36,11 @@ def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
         before = (*before, LoopStep("recordings", "label real recordings", label, True, 1, found, is_followed=False))
     return (
         *before,
-        LoopStep("prompts", "draw the prompts", lambda tools: make_prompts(tools.context, tools.progress)),
         LoopStep("initial", "build the song model", lambda tools: build_initial_model(tools.context)),
         LoopStep("train", "train stages 1 and 2", _train, True),
+        LoopStep("prompts", "draw the prompts", lambda tools: make_prompts(tools.context, tools.progress)),
+        LoopStep("separation", "separate a sample", _separate, True),
+        LoopStep("control", "render the control", lambda tools: render_control(tools.context, tools.progress)),
         LoopStep("sample", "sample candidates", _sample_pairs, True),
         LoopStep("score", "score candidates", _score_pairs, True),
         LoopStep("pair", "make preference pairs", lambda tools: make_preferences(tools.context)),
@@ -47,7 +49,6 @@ def loop_steps(recordings: Path | None) -> tuple[LoopStep, ...]:
         LoopStep("search-sample", "sample the mixtures", _sample_search, True),
         LoopStep("search-score", "score the mixtures", _score_search, True),
         LoopStep("choose", "choose the mixture", lambda tools: choose_mixture(tools.context, tools.progress)),
-        LoopStep("control", "render the control", lambda tools: render_control(tools.context, tools.progress)),
         LoopStep("report-sample", "sample the report's songs", _sample_report, True),
         LoopStep("report-score", "score the report's songs", _score_report, True),
     )
@@ -70,15 +71,17 @@ def _listing(folder: Path) -> str:
 
 
 def _train(tools: StepTools) -> StepResult:
-    return train_base(tools.context, tools.progress, tools.log_curve)
+    with working_ahead(tools.context, prepare_ahead):
+        return train_base(tools.context, tools.progress, tools.log_curve)
 
 
 def _align(tools: StepTools) -> StepResult:
-    return align_models(tools.context, tools.progress, tools.log_curve)
+    with working_ahead(tools.context, score_compared_ahead):
+        return align_models(tools.context, tools.progress, tools.log_curve)
 
 
 def _sample_pairs(tools: StepTools) -> StepResult:
-    return sample_sets(tools.context, BASE_SETS, tools.progress)
+    return sample_sets(tools.context, (*BASE_SETS, *COMPARED), tools.progress)
 
 
 def _score_pairs(tools: StepTools) -> StepResult:
@@ -87,7 +90,8 @@ def _score_pairs(tools: StepTools) -> StepResult:
 
 def _sample_search(tools: StepTools) -> StepResult:
     tools.at_end(stop_sampling)
-    return sample_sets(tools.context, search_sets(tools.context.config.merge), tools.progress, more_follow=True)
+    sets = [one for one in search_sets(tools.context.config.merge) if one not in COMPARED]
+    return sample_sets(tools.context, sets, tools.progress, more_follow=True)
 
 
 def _score_search(tools: StepTools) -> StepResult:
@@ -95,8 +99,9 @@ def _score_search(tools: StepTools) -> StepResult:
 
 
 def _sample_report(tools: StepTools) -> StepResult:
-    return sample_sets(tools.context, report_sets(), tools.progress)
+    with working_ahead(tools.context, score_report_ahead):
+        return sample_sets(tools.context, [one for one in report_sets() if one not in COMPARED], tools.progress)
 
 
 def _score_report(tools: StepTools) -> StepResult:
-    return score_sets(tools.context, [SongSet(CONTROL, PromptSet.REPORT), *report_sets()], tools.progress)
+    return score_sets(tools.context, [CONTROL_REPORT, *report_sets()], tools.progress)

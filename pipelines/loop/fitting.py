@@ -157,31 +157,19 @@ def calibrate_held_out_judges(config: JudgesConfig, places: FittingPlaces, voice
     return HeldOutFit({TAG_AGREEMENT: tags.digest, DEFECTS: defects.digest}, truth)
 
 
-def measure_scorer_noise(config: JudgesConfig, places: FittingPlaces, voice: Voice) -> dict[str, ScorerNoise]:
-    """How far each training judge's score of a song moves under changes that do not matter; stored with the models."""
+def measure_scorer_noise(judge: str, config: JudgesConfig, places: FittingPlaces, voice: Voice) -> ScorerNoise:
+    """How far one of the `NOISY_JUDGES` moves in its score of a song under changes that do not matter."""
     songs = _songs("noise", config.num_noise_songs, places, voice)
     versions = nuisance_versions(_decoded(songs, places), places.seed)
-    lexicon = Lexicon(voice.lexicon)
-    recogniser = CtcRecogniser.load(places.models / RECOGNISER)
-    similarity = EmbeddedSimilarity.load(places.models / SIMILARITY)
-    musicality = EmbeddedMusicality.load(places.models / MUSICALITY)
-    asked = [list(lexicon.phonemes_of(song.lyrics.words)) for song in songs]
+    metric, digest, score = _SCORERS[judge](places.models / judge, songs, Lexicon(voice.lexicon))
+    return measure_noise(metric, digest, score, versions)
 
-    def phoneme_errors(sounds: Sequence[Waveform]) -> list[Score]:
-        heard = recogniser.transcribe(sounds)
-        return [phoneme_error_score(one, other.phoneme_names) for one, other in zip(asked, heard, strict=True)]
 
-    def to_text(sounds: Sequence[Waveform]) -> list[Score]:
-        return similarity.similarity_to_text(sounds, [song.description for song in songs])
-
-    judges: dict[str, tuple[str, BatchScorer]] = {
-        PHONEME_ERROR_RATE.name: (recogniser.digest, phoneme_errors),
-        SIMILARITY_TO_TEXT.name: (similarity.digest, to_text),
-        MUSICALITY_METRIC.name: (musicality.digest, musicality.score),
-    }
-    noises = {name: measure_noise(name, digest, score, versions) for name, (digest, score) in judges.items()}
-    write_json(places.models / NOISE_FILE, {name: asdict(noise) for name, noise in noises.items()})
-    return noises
+def write_scorer_noise(noises: Sequence[ScorerNoise], models: Path) -> dict[str, ScorerNoise]:
+    """Store the judges' noise with their models; returns it by metric."""
+    by_metric = {noise.metric: noise for noise in noises}
+    write_json(models / NOISE_FILE, {metric: asdict(noise) for metric, noise in by_metric.items()})
+    return by_metric
 
 
 def read_scorer_noise(models: Path) -> dict[str, ScorerNoise]:
@@ -197,3 +185,41 @@ def _songs(purpose: str, num_songs: int, places: FittingPlaces, voice: Voice) ->
 def _decoded(songs: list[LabelledSong], places: FittingPlaces) -> list[Waveform]:
     codec = EmbeddedCodec.load(places.models / CODEC)
     return [codec.decode(codec.encode(stems_of(song))).mixture for song in songs]
+
+
+Scorer = tuple[str, str, BatchScorer]
+"""A metric, the digest of the model that measures it, and how it scores songs."""
+
+
+def _word_scorer(model: Path, songs: Sequence[LabelledSong], lexicon: Lexicon) -> Scorer:
+    recogniser = CtcRecogniser.load(model)
+    asked = [list(lexicon.phonemes_of(song.lyrics.words)) for song in songs]
+
+    def phoneme_errors(sounds: Sequence[Waveform]) -> list[Score]:
+        heard = recogniser.transcribe(sounds)
+        return [phoneme_error_score(one, other.phoneme_names) for one, other in zip(asked, heard, strict=True)]
+
+    return PHONEME_ERROR_RATE.name, recogniser.digest, phoneme_errors
+
+
+def _tag_scorer(model: Path, songs: Sequence[LabelledSong], _lexicon: Lexicon) -> Scorer:
+    similarity = EmbeddedSimilarity.load(model)
+
+    def to_text(sounds: Sequence[Waveform]) -> list[Score]:
+        return similarity.similarity_to_text(sounds, [song.description for song in songs])
+
+    return SIMILARITY_TO_TEXT.name, similarity.digest, to_text
+
+
+def _playing_scorer(model: Path, _songs: Sequence[LabelledSong], _lexicon: Lexicon) -> Scorer:
+    musicality = EmbeddedMusicality.load(model)
+    return MUSICALITY_METRIC.name, musicality.digest, musicality.score
+
+
+_SCORERS: dict[str, Callable[[Path, Sequence[LabelledSong], Lexicon], Scorer]] = {
+    RECOGNISER: _word_scorer,
+    SIMILARITY: _tag_scorer,
+    MUSICALITY: _playing_scorer,
+}
+NOISY_JUDGES = tuple(_SCORERS)
+"""The judges that make pairs, by the names of their models: those whose noise is measured."""

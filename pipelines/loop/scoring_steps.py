@@ -7,6 +7,7 @@ from pathlib import Path
 from levo.model.store import model_digest
 from levo.song.scores import Axis
 from pipelines.corpus.records import TokenizedSong
+from pipelines.flow.executor import Executor
 from pipelines.flow.memory import Memory
 from pipelines.flow.ray_executor import RayExecutor
 from pipelines.flow.run import Progress, run_flow
@@ -33,7 +34,9 @@ _NUM_WORKERS = 2
 _BATCH_SONGS = 32
 
 
-def score_sets(context: LoopContext, sets: Sequence[SongSet], progress: StepProgress) -> StepResult:
+def score_sets(
+    context: LoopContext, sets: Sequence[SongSet], progress: StepProgress, executor: Executor | None = None
+) -> StepResult:
     """Score every set that is not scored yet in one flow; the report's are heard by held-out judges too."""
     waiting = [one for one in sets if scores_of(context, one) is None]
     sampled = {one: candidates_of(context, one) for one in waiting}
@@ -44,7 +47,7 @@ def score_sets(context: LoopContext, sets: Sequence[SongSet], progress: StepProg
     for held_out in (False, True):
         chosen = [one for one in waiting if one.needs_held_out_judges is held_out]
         if chosen:
-            _score(context, {one.name: one for one in chosen}, candidates, held_out, progress)
+            _score(context, {one.name: one for one in chosen}, candidates, held_out, progress, executor)
     return {"sets": [one.name for one in sets]}
 
 
@@ -78,6 +81,7 @@ def score_songs(
     held_out: bool,
     progress: StepProgress,
     decode: Stage[CandidateRow, TokenizedSong] | None = None,
+    executor: Executor | None = None,
 ) -> list[ScoredRow]:
     """Run songs through the scoring flow; raises `ValueError` where one of them cannot be scored."""
     folder = sound_folder(context)
@@ -93,7 +97,8 @@ def score_songs(
     def report(state: Progress) -> None:
         progress(state.num_done, state.num_items)
 
-    result = run_flow(pipeline, songs, RayExecutor(_NUM_WORKERS, _BATCH_SONGS), Memory(folder / "memory"), report)
+    executor = executor or RayExecutor(_NUM_WORKERS, _BATCH_SONGS)
+    result = run_flow(pipeline, songs, executor, Memory(folder / "memory"), report)
     if result.refusals:
         first = result.refusals[0]
         raise ValueError(f"{len(result.refusals)} songs were not scored; the first, {first.item_id}: {first.detail}")
@@ -117,8 +122,9 @@ def _score(
     candidates: dict[SongSet, list[CandidateRow]],
     held_out: bool,
     progress: StepProgress,
+    executor: Executor | None,
 ) -> None:
     songs = [row for one in sets.values() for row in candidates[one]]
-    scored = {row.candidate_id: row for row in score_songs(context, songs, held_out, progress)}
+    scored = {row.candidate_id: row for row in score_songs(context, songs, held_out, progress, executor=executor)}
     for one in sets.values():
         publish_scores(context, one, [scored[row.candidate_id] for row in candidates[one]])

@@ -47,6 +47,10 @@ RIGHT_AUDIO_SONGS = SongSet(BASE, PromptSet.REPORT, Asking.RIGHT_AUDIO)
 WRONG_AUDIO_SONGS = SongSet(BASE, PromptSet.REPORT, Asking.WRONG_AUDIO)
 BASE_SETS = (PAIR_SONGS, RIGHT_AUDIO_SONGS, WRONG_AUDIO_SONGS)
 """What the base sings before it is aligned: the candidates of the pairs, and the trial of the audio prompt."""
+CONTROL_REPORT = SongSet(CONTROL, PromptSet.REPORT)
+BASE_SEARCH, BASE_REPORT = SongSet(BASE, PromptSet.SEARCH), SongSet(BASE, PromptSet.REPORT)
+COMPARED = (BASE_SEARCH, BASE_REPORT)
+"""What later songs are held against; no song of these makes a pair."""
 
 
 def prompts_of(context: LoopContext, song_set: SongSet) -> list[PromptRow]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -50,10 +51,12 @@ def write_corpus(
     *,
     bank_folder: Path | None = None,
     num_workers: int = 2,
+    niceness: int = 0,
 ) -> WrittenCorpus:
     """Render every song that `out` does not hold yet; equal configs give equal bytes, whenever they are interrupted.
 
-    The note bank is kept in `bank_folder` (`out/voice` where None). One worker renders in this process.
+    The note bank is kept in `bank_folder` (`out/voice` where None). One worker renders in this process; several give
+    way to others by `niceness`.
     Raises `ForeignCorpusError` where the folder belongs to another config or holds other files.
     """
     claim_folder(config, out)
@@ -64,7 +67,7 @@ def write_corpus(
     waiting = tuple(song for song in songs if not is_written(song, out))
     progress(len(songs) - len(waiting), len(songs))
     done = len(songs) - len(waiting)
-    for num_written in _write_songs(waiting, voice, bank, out, num_workers):
+    for num_written in _write_songs(waiting, voice, bank, out, num_workers, niceness):
         done += num_written
         progress(done, len(songs))
     lines = "".join(json.dumps(metadata_row(song)) + "\n" for song in songs)
@@ -126,7 +129,9 @@ def _write_flac(path: Path, waveform: Waveform) -> None:
     write_bytes_atomically(path, buffer.getvalue(), flush=False)
 
 
-def _write_songs(songs: tuple[CorpusSong, ...], voice: Voice, bank: Path, out: Path, num_workers: int) -> Iterator[int]:
+def _write_songs(
+    songs: tuple[CorpusSong, ...], voice: Voice, bank: Path, out: Path, num_workers: int, niceness: int
+) -> Iterator[int]:
     """Write songs in batches, in this process or in several; gives the size of each batch when it is done."""
     batches = [songs[start : start + _BATCH_SONGS] for start in range(0, len(songs), _BATCH_SONGS)]
     if num_workers == 1 or len(batches) < 2:
@@ -134,7 +139,7 @@ def _write_songs(songs: tuple[CorpusSong, ...], voice: Voice, bank: Path, out: P
             yield _write_batch(batch, voice, out)
         return
     # A forked child of a threaded process can hang; a spawned one starts clean and reads the bank from its file.
-    with ProcessPoolExecutor(num_workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(num_workers, get_context("spawn"), os.nice, (niceness,)) as pool:
         futures = [pool.submit(_write_worker_batch, batch, voice.config, bank, out) for batch in batches]
         try:
             for future in futures:
