@@ -6,8 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobs.benchmarks.arms import machine
+from jobs.benchmarks.dpo import OURS, OURS_STORED, TRL, TRL_STORED, PreferenceSetting, compare_preference
 from jobs.benchmarks.merge import MergeSetting, compare_merge
+from jobs.benchmarks.sampling import (
+    ALONE,
+    ALONE_BF16,
+    CANDIDATES,
+    CANDIDATES_BF16,
+    SamplingSetting,
+    compare_sampling,
+    twin_profile,
+)
 from jobs.benchmarks.training import TrainingSetting, compare_training
+from levo.song.tokens import FRAME_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,35 +30,80 @@ class Figure:
     goal: str
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A benchmark's figures, and what is to be shown below them."""
+
+    figures: tuple[Figure, ...]
+    note: str = ""
+
+
 def bench_speed(name: str, *, as_json: bool) -> str:
     """Run one of the speed benchmarks; its table, or the same as JSON."""
-    figures = BENCHMARKS[name]()
+    found = BENCHMARKS[name]()
     taken = {"benchmark": name, "machine": machine(), "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")}
     if as_json:
-        return json.dumps(taken | {"figures": {one.what: {"value": one.value, "goal": one.goal} for one in figures}})
+        figures = {one.what: {"value": one.value, "goal": one.goal} for one in found.figures}
+        return json.dumps(taken | {"figures": figures})
     lines = [f"{name}, {taken['machine']}, {taken['date']}", "", "| what | measured | goal |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {one.what} | {one.value:.4g} | {one.goal} |" for one in figures)])
+    lines += [f"| {one.what} | {one.value:.4g} | {one.goal} |" for one in found.figures]
+    return "\n".join([*lines, *(["", found.note] if found.note else [])])
 
 
-def _training() -> list[Figure]:
+def _training() -> Found:
     found = compare_training(TrainingSetting())
-    return [
+    figures = [
         Figure("tokens a second, over transformers' Llama", found.speed_ratio, ">= 1.2"),
         Figure("peak memory, over transformers' Llama", found.memory_ratio, "<= 0.6"),
         Figure("difference of the losses after equal steps", found.loss_difference, "<= 1e-3"),
         Figure("tokens a second, ours", found.num_tokens / found.ours.median_s, ""),
         Figure("peak memory, ours (GB)", found.ours.peak_bytes / 1e9, ""),
     ]
+    return Found(tuple(figures))
 
 
-def _merge() -> list[Figure]:
+def _merge() -> Found:
     found = compare_merge(MergeSetting())
-    return [
+    figures = [
         Figure("peak memory, over one model", found.memory_ratio, "<= 1.2"),
         Figure("largest difference from float64 arithmetic", found.largest_difference, "<= 3e-7"),
         Figure("size of one model (GB)", found.model_bytes / 1e9, ""),
         Figure("seconds", found.measured.median_s, ""),
     ]
+    return Found(tuple(figures))
 
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"training": _training, "merge": _merge}
+def _preference() -> Found:
+    found = compare_preference(PreferenceSetting())
+    figures = [
+        Figure("processor s a step over TRL's, reference on file", found.ratio(OURS_STORED, TRL_STORED), "<= 0.75"),
+        Figure("processor s a step over TRL's, reference run too", found.ratio(OURS, TRL), "<= 1.0"),
+        Figure("difference of the losses after 4 steps, songs of 8 codes", found.short_loss_difference, "<= 1e-6"),
+        Figure("difference of the losses after 4 steps, songs of 256 codes", found.loss_difference, "float32 sums"),
+        *(Figure(f"{arm}: processor seconds a step", one.median_s, "") for arm, one in found.arms.items()),
+    ]
+    return Found(tuple(figures))
+
+
+def _sampling() -> Found:
+    setting = SamplingSetting()
+    found = compare_sampling(setting)
+    song_s = setting.num_frames / FRAME_RATE_HZ
+    one_s = {arm: one.median_s / found.songs_of(arm) for arm, one in found.arms.items()}
+    figures = [
+        Figure("alone, float32: the twin's time over ours", found.speed_up(ALONE), ">= 1.3"),
+        Figure("alone, bf16 weights: the twin's time (float32) over ours", found.speed_up(ALONE_BF16), ">= 2"),
+        Figure("16 candidates, float32: the twin's one by one over ours", found.speed_up(CANDIDATES), ">= 8"),
+        Figure("16 candidates, bf16 weights: the twin's one by one over ours", found.speed_up(CANDIDATES_BF16), ">= 8"),
+        *(Figure(f"{arm}: seconds a song of {song_s:g} s", seconds, "") for arm, seconds in one_s.items()),
+        *(Figure(f"{arm}: peak memory (GB)", one.peak_bytes / 1e9, "") for arm, one in found.arms.items()),
+    ]
+    return Found(tuple(figures), f"The twin's operations:\n\n{twin_profile(setting)}")
+
+
+BENCHMARKS: dict[str, Callable[[], Found]] = {
+    "sampling": _sampling,
+    "training": _training,
+    "dpo": _preference,
+    "merge": _merge,
+}

@@ -31,6 +31,10 @@ class GenerateOptions:
     """What is made audible: the song, one stem of it, or the song and both stems."""
     seed: int = 0
     """For lines without a seed of their own; each line's song depends on it and the line's idx alone."""
+    device: str = "cpu"
+    """Where songs are drawn, such as cuda."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """What weights and caches are kept in. Narrower ones draw other songs, in half the memory."""
     rows: int = 8
     """Rows of the batch (a guided song takes two); 0 takes as many as the memory holds, up to 32. Songs of batches with
     other numbers of rows may differ, since products round otherwise."""
@@ -56,16 +60,19 @@ def main(arguments: Sequence[str]) -> int:
 
     orders = read_orders(options.orders)
 
+    import torch
+
     from annotation.separation.embedded import EmbeddedSeparator
     from jobs.progress import RunProgress
     from levo.codec.embedded import EmbeddedCodec
+    from levo.model.sampling.memory_plan import chosen_device
     from levo.model.store import load_model
     from levo.release.codes import read_auto_prompts
     from pipelines.generation.prompts import PromptSource
     from pipelines.generation.results import ResultsFolder, SongParts
     from pipelines.generation.run import GenerationConfig, generate
 
-    loaded = load_model(options.model)
+    loaded = load_model(options.model, device=chosen_device(options.device), dtype=getattr(torch, options.dtype))
     code_size = loaded.model.config.code_size
     codec = None if options.codec is None else EmbeddedCodec.load(options.codec)
     library = None if options.auto_prompts is None else read_auto_prompts(options.auto_prompts, code_size)

@@ -20,6 +20,8 @@ _VOCABULARY = TextVocabulary(
     lyrics_size=6000, description_size=6000, padding_id=5900, start_id=5901, first_structure_id=5950
 )
 
+_STRIDE = 1e-3
+
 
 @dataclass(frozen=True, slots=True)
 class MergeSetting:
@@ -55,14 +57,14 @@ def compare_merge(setting: MergeSetting) -> MergeComparison:
     """Write a base and three models, merge them in a process of its own, and hold every weight against float64."""
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
-        for name in ("base", "lyric", "prompt", "musicality"):
-            _write(Path(folder) / name, setting, seed=len(name))
+        _write(Path(folder), setting)
         size = (base / WEIGHTS_FILE).stat().st_size
         found = run_arm("jobs.benchmarks.merge", folder, asdict(setting))
         return MergeComparison(replace(found, value=_largest_difference(Path(folder), setting)), size)
 
 
-def _write(folder: Path, setting: MergeSetting, seed: int) -> None:
+def _write(folder: Path, setting: MergeSetting) -> None:
+    """A base, and models that went a little way from it, as preference training leaves them."""
     config = replace(
         demo_config(_VOCABULARY),
         width=setting.width,
@@ -72,11 +74,17 @@ def _write(folder: Path, setting: MergeSetting, seed: int) -> None:
         num_decoder_layers=setting.num_decoder_layers,
         code_size=setting.code_size,
     )
-    torch.manual_seed(seed)
-    tokenizer = folder.parent / "tokenizer"
-    tokenizer.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    tokenizer = folder / "tokenizer"
+    tokenizer.mkdir()
     (tokenizer / "vocab.json").write_text("{}")
-    save_model(LeLM(config), tokenizer, folder)
+    model = LeLM(config)
+    save_model(model, tokenizer, folder / "base")
+    for name in ("lyric", "prompt", "musicality"):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=_STRIDE)
+        save_model(model, tokenizer, folder / name)
 
 
 def _parts(folder: Path, setting: MergeSetting) -> list[WeightedModel]:

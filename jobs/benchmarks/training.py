@@ -91,7 +91,8 @@ class _Tower1(nn.Module):
         return loss
 
 
-def _llama(setting: TrainingSetting) -> nn.Module:
+def llama(setting: TrainingSetting) -> nn.Module:
+    """`transformers`' model of these sizes."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -110,10 +111,10 @@ def _llama(setting: TrainingSetting) -> nn.Module:
     return model
 
 
-def _weights(setting: TrainingSetting) -> dict[str, Tensor]:
+def llama_weights(setting: TrainingSetting) -> dict[str, Tensor]:
     """Weights by Llama's names, drawn from one seed."""
     with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in _llama(setting).state_dict().items()}
+        shapes = {name: tensor.shape for name, tensor in llama(setting).state_dict().items()}
     generator = torch.Generator().manual_seed(0)
     return {
         name: torch.ones(shape) if len(shape) == 1 else torch.randn(shape, generator=generator) * 0.02
@@ -121,7 +122,8 @@ def _weights(setting: TrainingSetting) -> dict[str, Tensor]:
     }
 
 
-def _ours_name(name: str) -> str:
+def our_name(name: str) -> str:
+    """What a weight of Llama's is called here."""
     plain = name.removeprefix("model.")
     if plain == "embed_tokens.weight":
         return "embed.weight"
@@ -130,13 +132,13 @@ def _ours_name(name: str) -> str:
 
 def prepared(arm: str, setting: TrainingSetting) -> Callable[[], float]:
     """One step of an arm, as a function that returns its loss."""
-    weights = _weights(setting)
+    weights = llama_weights(setting)
     model: nn.Module
     if arm == OURS:
         model = _Tower1(setting)
-        model.load_state_dict({_ours_name(name): tensor for name, tensor in weights.items()})
+        model.load_state_dict({our_name(name): tensor for name, tensor in weights.items()})
     else:
-        model = _llama(setting)
+        model = llama(setting)
         model.load_state_dict(weights)
     del weights
     tokens = torch.randint(

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
-from levo.model.safetensors_writer import SafetensorsWriter
+from levo.model.safetensors_files import Layout, SafetensorsReader, SafetensorsWriter
 from levo.model.store import CONFIG_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE, load_config, model_digest
 from levo.song.digest import digest_file
 from levo.song.files import staged_folder, write_json
@@ -76,23 +74,18 @@ def _file_digests(folder: Path) -> dict[str, str]:
 
 def _merge_weights(parts: Sequence[WeightedModel], path: Path) -> None:
     with ExitStack() as stack:
-        files = [stack.enter_context(safe_open(part.folder / WEIGHTS_FILE, framework="pt")) for part in parts]
-        layout = _layout(files[0])
+        files = [stack.enter_context(SafetensorsReader(part.folder / WEIGHTS_FILE)) for part in parts]
+        layout = files[0].layout
         for part, file in zip(parts, files, strict=True):
-            if _layout(file) != layout:
-                raise MergeError(f"{part.folder} has other tensors than {parts[0].folder}: {_difference(layout, file)}")
+            if file.layout != layout:
+                difference = _difference(layout, file.layout)
+                raise MergeError(f"{part.folder} has other tensors than {parts[0].folder}: {difference}")
         writer = stack.enter_context(SafetensorsWriter(path, layout))
         for name in layout:
-            writer.write(name, _mixed([file.get_tensor(name) for file in files], parts))
+            writer.write(name, _mixed([file.tensor(name) for file in files], parts))
 
 
-def _layout(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
-    slices = {name: file.get_slice(name) for name in sorted(file.keys())}
-    return {name: (str(part.get_dtype()), tuple(part.get_shape())) for name, part in slices.items()}
-
-
-def _difference(layout: dict[str, tuple[str, tuple[int, ...]]], file: Any) -> str:
-    other = _layout(file)
+def _difference(layout: Layout, other: Layout) -> str:
     names = sorted(name for name in layout.keys() | other.keys() if layout.get(name) != other.get(name))
     return f"{names[0]} is {other.get(names[0])}; expected {layout.get(names[0])} ({len(names)} differ)"
 

@@ -72,9 +72,10 @@ class PreferenceTask:
             chosen, rejected = self._pairs.chosen[pairs[part]], self._pairs.rejected[pairs[part]]
             examples = [*chosen.tolist(), *rejected.tolist()]
             asked = self._conditions.rows(chosen)
-            songs = SongBatch(
-                padded_codes(self._pairs.songs, examples, self._config), concatenate_conditions([asked, asked])
-            )
+            # Both songs of a pair stand behind one prefix where prefixes have one length.
+            if self._config.prefix_padding != "attended":
+                asked = concatenate_conditions([asked, asked])
+            songs = SongBatch(padded_codes(self._pairs.songs, examples, self._config), asked)
             tokens = [len(Stream) * num_tokens_of(self._pairs.songs, [index]) for index in examples]
             yield PairBatch(
                 songs.to(device),
@@ -99,7 +100,7 @@ class PreferenceTask:
             chosen,
             rejected,
         ]
-        operations = self._cost.operations(len(batch.songs.codes), found.num_positions)
+        operations = self._cost.operations(batch.songs.num_sequences, found.num_positions)
         counts = torch.tensor([len(chosen), float(batch.num_tokens.sum()), operations], device=policy.device)
         sums = torch.cat([torch.stack([values.double().sum() for values in measured]), counts.double()])
         return Share(outcome.losses.sum() / batch.num_batch_pairs, sums)

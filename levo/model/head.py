@@ -7,12 +7,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import linear_cross_entropy
 
+from levo.model.linear import Linear
+
 Measure = Literal["losses", "loss", "num_correct"]
 _CHUNKED = nn.LinearCrossEntropyOptions()
 _COUNTED_ROWS = 1024
 
 
-class Head(nn.Linear):
+class Head(Linear):
     """A linear layer without bias over the classes of one stream.
 
     What it is asked for comes from its call, never from its weights outside of it: ZeRO 3 gathers them for a call.

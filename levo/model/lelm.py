@@ -18,12 +18,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from levo.model.branches import BranchedLayout
 from levo.model.conditioners import ConditionProvider, Prefix
 from levo.model.conditions import ConditionTokens
 from levo.model.config import LeLMConfig
 from levo.model.delay import align_logits
 from levo.model.head import Head
 from levo.model.kv_cache import CacheWriter
+from levo.model.linear import Linear
 from levo.model.packing import PackedLayout, full_layout, packed_layout
 from levo.model.tower import Tower
 from levo.song.tokens import Stream
@@ -46,7 +48,7 @@ class LeLMOutput(NamedTuple):  # a tuple, so that DeepSpeed's ZeRO-3 hooks see t
     logits: tuple[Float[Tensor, "row position class"], ...]
     language_states: Float[Tensor, "row packed width"]
     decoder_states: Float[Tensor, "row packed width"] | None
-    layout: PackedLayout
+    layout: PackedLayout | BranchedLayout
     losses: tuple[Tensor, ...] = ()
     num_correct: tuple[Tensor, ...] = ()
 
@@ -112,7 +114,7 @@ class LeLM(nn.Module):
         self.emb = nn.ModuleList([mixed])
         self.layer2_emb = nn.ModuleDict({"1": nn.Embedding(num_ids, width), "2": nn.Embedding(num_ids, width)})
         self.transformer = LanguageModel(config)
-        self.mlp = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, width))
+        self.mlp = nn.Sequential(Linear(2 * width, width), nn.GELU(), Linear(width, width))
         self.transformer2 = ARDecoder(config)
         self.linears = nn.ModuleList(Head(width, config.num_classes) for _ in range(2))
         self.condition_provider = ConditionProvider(config)
@@ -139,21 +141,24 @@ class LeLM(nn.Module):
         streams: Streams = Streams.ALL,
         freeze_language_model: bool = False,
         targets: Targets | None = None,
+        branches: int = 1,
     ) -> LeLMOutput:
         """Logits of interleaved codes under their conditions, or their losses against `targets`.
 
         `freeze_language_model` computes the language model's states without gradient, as stage 2 trains the decoder;
-        the mixed stream then has no losses.
+        the mixed stream then has no losses. With `branches` there are so many times as many songs as conditions, first
+        one for all conditions, then the next: each prefix is computed once for all of its songs. That takes a model
+        whose prefixes have one length (`shares_prefixes`).
         """
         prefix = self.condition_provider(conditions)
-        layout = self.layout(prefix, sequence.shape[-1])
+        layout = self._layout_of(prefix, sequence.shape[-1], branches)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze_language_model):
             mixed = layout.pack(prefix.language_model, self.embed_mixed(sequence))
-            language_states = self.transformer.model(mixed, layout.positions)
+            language_states = _run(self.transformer.model, mixed, layout)
         decoder_states = None
         if streams is Streams.ALL:
             tracks = layout.pack(prefix.decoder, self.embed_tracks(sequence))
-            decoder_states = self.transformer2.model(self.bridge(tracks, language_states), layout.positions)
+            decoder_states = _run(self.transformer2.model, self.bridge(tracks, language_states), layout)
         if targets is not None:
             return self._held_against(targets, language_states, decoder_states, layout, freeze_language_model)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not freeze_language_model):
@@ -167,7 +172,7 @@ class LeLM(nn.Module):
         targets: Targets,
         language_states: Float[Tensor, "row packed width"],
         decoder_states: Float[Tensor, "row packed width"] | None,
-        layout: PackedLayout,
+        layout: PackedLayout | BranchedLayout,
         leave_mixed_out: bool,
     ) -> LeLMOutput:
         read: list[tuple[Stream, nn.Module, Tensor]] = []
@@ -184,6 +189,18 @@ class LeLM(nn.Module):
             if targets.counts_correct:
                 num_correct.append(head(aligned, wanted, ignored=ignored, measure="num_correct"))
         return LeLMOutput((), language_states, decoder_states, layout, tuple(losses), tuple(num_correct))
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether several songs can stand behind one prefix in a forward pass."""
+        return self.config.prefix_padding == "attended"
+
+    def _layout_of(self, prefix: Prefix, num_codes: int, branches: int) -> PackedLayout | BranchedLayout:
+        if branches == 1:
+            return self.layout(prefix, num_codes)
+        if not self.shares_prefixes:
+            raise ValueError(f"{branches} songs a prefix; this model's prefixes differ in length, so it takes one")
+        return BranchedLayout(prefix.is_used.shape[1], num_codes, branches)
 
     def layout(self, prefix: Prefix, num_codes: int) -> PackedLayout:
         """How prefix and codes share a sequence, by the config's `prefix_padding`."""
@@ -253,6 +270,12 @@ def new_lelm(config: LeLMConfig, seed: int, *, table_std: float | None = None) -
                 if isinstance(module, nn.Embedding):
                     module.weight.mul_(table_std / module.weight.std())
     return model
+
+
+def _run(tower: Tower, x: Tensor, layout: PackedLayout | BranchedLayout) -> Tensor:
+    if isinstance(layout, BranchedLayout):
+        return tower(x, layout.positions(x.device), layout)  # type: ignore[no-any-return]
+    return tower(x, layout.positions)  # type: ignore[no-any-return]
 
 
 def _fitted(x: Float[Tensor, "row position width"], length: int) -> Float[Tensor, "row length width"]:

@@ -6,7 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from levo.model.attention import attention
 from levo.model.kv_cache import CacheWriter
+from levo.model.linear import Linear
 
 _INITIAL_STD = 0.02
 
@@ -55,10 +57,10 @@ class Attention(nn.Module):
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.q_proj = nn.Linear(width, width, bias=False)
-        self.k_proj = nn.Linear(width, width, bias=False)
-        self.v_proj = nn.Linear(width, width, bias=False)
-        self.o_proj = nn.Linear(width, width, bias=False)
+        self.q_proj = Linear(width, width, bias=False)
+        self.k_proj = Linear(width, width, bias=False)
+        self.v_proj = Linear(width, width, bias=False)
+        self.o_proj = Linear(width, width, bias=False)
 
     def forward(
         self, x: Float[Tensor, "row position width"], angles: tuple[Tensor, Tensor], cache: CacheWriter | None
@@ -67,10 +69,7 @@ class Attention(nn.Module):
         queries = _rotated(self._heads(self.q_proj(x)), angles)
         keys = _rotated(self._heads(self.k_proj(x)), angles)
         values = self._heads(self.v_proj(x))
-        bias = None
-        if cache is not None:
-            keys, values, bias = cache.extend(keys, values)
-        attended = attention(queries, keys, values, bias)
+        attended = attention(queries, keys, values, None) if cache is None else cache.attend(queries, keys, values)
         return self.o_proj(attended.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
 
     def _heads(self, x: Float[Tensor, "row position width"]) -> Float[Tensor, "row head position head_width"]:
@@ -82,9 +81,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, inner_width: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(width, inner_width, bias=False)
-        self.up_proj = nn.Linear(width, inner_width, bias=False)
-        self.down_proj = nn.Linear(inner_width, width, bias=False)
+        self.gate_proj = Linear(width, inner_width, bias=False)
+        self.up_proj = Linear(width, inner_width, bias=False)
+        self.down_proj = Linear(inner_width, width, bias=False)
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """The block's update to each position."""
@@ -129,32 +128,17 @@ class Tower(nn.Module):
         self,
         x: Float[Tensor, "row position width"],
         positions: Int[Tensor, "row position"] | None = None,
-        caches: list[CacheWriter] | None = None,
+        caches: list[CacheWriter] | CacheWriter | None = None,
     ) -> Float[Tensor, "row position width"]:
-        """Normed states of the last layer; `caches` holds one writer a layer."""
+        """Normed states of the last layer; `caches` holds one writer a layer, or is what all layers attend by."""
         angles = self.rotary(positions, x.shape[1], x.dtype)
         for index, layer in enumerate(self.layers):
+            cache = caches[index] if isinstance(caches, list) else caches
             if self.recomputes and torch.is_grad_enabled():
-                x = checkpoint(layer, x, angles, None, use_reentrant=False)
+                x = checkpoint(layer, x, angles, cache, use_reentrant=False)
             else:
-                x = layer(x, angles, None if caches is None else caches[index])
+                x = layer(x, angles, cache)
         return self.norm(x)  # type: ignore[no-any-return]
-
-
-def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-    """softmax(q k / sqrt(head_width) + bias) v per head; causal without a bias.
-
-    On CPU it is computed in float32, whatever the inputs' type: its fused kernel takes twice as long in bfloat16. A
-    single query a row takes two batched products there: the fused kernel spends its time on its set-up (96 rows, 4
-    heads of 32, 249 keys, one thread: 3.0 ms fused, 1.6 ms so).
-    """
-    if queries.device.type == "cpu" and (torch.is_autocast_enabled("cpu") or values.dtype is not torch.float32):
-        with torch.autocast("cpu", enabled=False):
-            return attention(queries.float(), keys.float(), values.float(), bias).to(values.dtype)
-    if bias is None or queries.device.type != "cpu" or queries.shape[2] > 1:
-        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, is_causal=bias is None)
-    scores = torch.matmul(queries * queries.shape[-1] ** -0.5, keys.transpose(2, 3))
-    return torch.matmul((scores + bias).softmax(dim=-1), values)
 
 
 def _rotated(x: Float[Tensor, "row head position head_width"], angles: tuple[Tensor, Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from levo.model.safetensors_writer import DTYPES, SafetensorsWriter
+from levo.model.safetensors_files import DTYPES, SafetensorsWriter
 from levo.model.store import TOKENIZER_FOLDER, WEIGHTS_FILE, load_config
 from levo.release import config_file
 from levo.release.errors import ReleaseError

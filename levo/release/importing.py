@@ -13,7 +13,7 @@ from torch import Tensor
 
 from levo.model.config import LeLMConfig
 from levo.model.lelm import LeLM
-from levo.model.safetensors_writer import SafetensorsWriter
+from levo.model.safetensors_files import SafetensorsWriter
 from levo.model.store import CONFIG_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE, model_digest
 from levo.model.tokenizer import TOKENIZER_FILES, base_vocabulary
 from levo.release import config_file

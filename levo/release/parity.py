@@ -228,7 +228,8 @@ class _Parity:
             num_rows=2, max_frames=setting.max_frames, max_prefix=self._config.prefix_length, prefill_rows=2
         )
         lane = Lane(self._loaded, length)
-        lane.admit([EncodedRequest(request, tokens, self._config.prefix_length, tokens.row_digests())])
+        prefix_lengths = (self._config.prefix_length,) * tokens.num_rows
+        lane.admit([EncodedRequest(request, tokens, prefix_lengths, tokens.row_digests())])
         while True:
             for song in lane.step():
                 return song
@@ -255,7 +256,8 @@ class _Parity:
                 tokens, config.prefix_length, LeLMCaches(*(cache.prefill(rows, rows) for cache in caches))
             )
             for column in range(sequence.shape[2]):
-                writers = LeLMCaches(*(cache.step(positions + column) for cache in caches))
+                columns = torch.full_like(positions, column)
+                writers = LeLMCaches(*(cache.step(positions, columns, column) for cache in caches))
                 logits.append(self._model.step(sequence[:, :, column], positions + column, writers))
         return torch.stack(logits, dim=2)
 

@@ -18,10 +18,18 @@ from levo.training.examples import ExampleStore
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SongBatch:
-    """Codes with end tokens where songs ended, padded with the special code; and what the songs were asked for with."""
+    """Codes with end tokens where songs ended, padded with the special code; and what the songs were asked for with.
+
+    There may be several songs for each row of conditions: first one for all of them, then the next.
+    """
 
     codes: Int[Tensor, "row stream frame"]
     conditions: ConditionTokens
+
+    @property
+    def num_sequences(self) -> int:
+        """Rows that the model runs over: songs of the same conditions share one."""
+        return self.conditions.num_rows
 
     def to(self, device: torch.device) -> "SongBatch":
         """The same on another device."""
@@ -107,5 +115,6 @@ def _run(
         streams=Streams.MIXED if mixed_only else Streams.ALL,
         freeze_language_model=Stream.MIXED not in streams,
         targets=targets,
+        branches=len(batch.codes) // batch.num_sequences,
     )
     return output

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from levo.model.linear import Linear
+
 _DOWN, _UP = "lora_a", "lora_b"
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -36,7 +38,7 @@ class LoraOptions:
         return self.alpha / self.rank
 
 
-class AdaptedLinear(nn.Linear):
+class AdaptedLinear(Linear):
     """W x + scale B A x, where A and B alone are trained."""
 
     def __init__(self, layer: nn.Linear, options: LoraOptions, generator: torch.Generator) -> None:

@@ -8,7 +8,7 @@ from levo.codec.protocol import Codec
 from levo.model.conditions import Conditions
 from levo.model.sampling.engine import SamplingEngine
 from levo.model.sampling.lane import LengthClass
-from levo.model.sampling.memory_plan import NoRoomError, available_bytes, rows_that_fit
+from levo.model.sampling.memory_plan import NoRoomError, available_bytes, lane_that_fits
 from levo.model.sampling.noise import MAX_SEED
 from levo.model.sampling.request import RELEASED_PARAMETERS, SampledSong, SamplingParameters, SamplingRequest
 from levo.model.store import LoadedModel
@@ -114,6 +114,7 @@ class _Run:
         settings = {
             **asdict(self._parameters),
             "max_frames": self._max_frames,
+            "dtype": str(self._loaded.model.dtype),
             "parts": self._config.parts.value,
             "codec": None if self._codec is None else self._codec.digest,
         }
@@ -144,25 +145,29 @@ class _Run:
         """The lane's shapes; raises `NoRoomError` where the memory does not hold them."""
         model = self._loaded.model
         per_song = 1 if self._parameters.guidance == 1.0 else 2
-        fitting = rows_that_fit(
+        largest = LengthClass(
+            num_rows=self._config.rows or _MOST_ROWS,
+            max_frames=self._max_frames,
+            max_prefix=model.config.prefix_length,
+            prefill_rows=_PREFILL_ROWS,
+            rows_per_prefix=1,
+        )
+        fitting = lane_that_fits(
             model.config,
-            available_bytes=available_bytes(model.device),
-            most_rows=self._config.rows or _MOST_ROWS,
+            largest,
             least_rows=per_song,
-            max_frames=self._max_frames,
-            max_prefix=model.config.prefix_length,
-            most_prefill_rows=_PREFILL_ROWS,
+            available_bytes=available_bytes(model.device),
             dtype=model.dtype,
+            device=model.device,
         )
-        rows = self._config.rows or fitting
-        if rows - fitting >= per_song:
-            raise NoRoomError(f"{rows} rows of {self._max_frames} frames do not fit into the memory; {fitting} do")
-        return LengthClass(
-            num_rows=rows,
-            max_frames=self._max_frames,
-            max_prefix=model.config.prefix_length,
-            prefill_rows=min(_PREFILL_ROWS, rows),
-        )
+        if not self._config.rows:
+            return fitting
+        if largest.num_rows - fitting.num_rows >= per_song:
+            raise NoRoomError(
+                f"{largest.num_rows} rows of {self._max_frames} frames do not fit into the memory; "
+                f"{fitting.num_rows} do"
+            )
+        return replace(largest, prefill_rows=min(_PREFILL_ROWS, largest.num_rows))
 
     def _keep(self, job: Job, song: SampledSong) -> bool:
         try:

@@ -36,6 +36,7 @@ class Limits:
     """What the songs of a batch ask for at most, known without looking at the device."""
 
     top_k: int = 0
+    has_one_top_k: bool = False
     uses_top_p: bool = False
     window: int = 0
     samples_tracks: bool = False
@@ -55,10 +56,11 @@ def probabilities(
     scaled = logits.double() / temperature[:, None, None]
     num_classes = logits.shape[2]
     if limits.top_k > 0:
-        best = scaled.topk(min(limits.top_k, num_classes), dim=2).values
+        best = scaled.topk(min(limits.top_k, num_classes), dim=2, sorted=not limits.has_one_top_k).values
         last = (top_k.clamp(1, best.shape[2]) - 1)[:, None, None].expand(-1, logits.shape[1], 1)
+        worst = best.amin(dim=2, keepdim=True) if limits.has_one_top_k else best.gather(2, last)
         is_filtered = (top_k > 0) & (top_k < num_classes)
-        below = (scaled < best.gather(2, last)) & is_filtered[:, None, None]
+        below = (scaled < worst) & is_filtered[:, None, None]
         scaled = scaled.masked_fill(below, -torch.inf)
     distribution = scaled.softmax(dim=2)
     return _nucleus(distribution, top_p) if limits.uses_top_p else distribution

@@ -10,6 +10,7 @@ import numpy as np
 from levo.model.conditioners import used_positions
 from levo.model.config import LeLMConfig
 from levo.model.sampling.lane import EncodedRequest, Lane, LengthClass
+from levo.model.sampling.placement import Placement
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import LoadedModel
 from levo.model.tokenizer import DESCRIPTION_TAGS, ConditionEncoder
@@ -128,7 +129,8 @@ class SamplingEngine:
         request = encoded.request
         for length in self._length_classes:
             fits = request.max_frames <= length.max_frames and encoded.prefix_length <= length.max_prefix
-            if fits and encoded.num_rows <= min(length.num_rows, length.prefill_rows):
+            num_slots = length.num_rows // length.rows_per_slot
+            if fits and encoded.num_rows <= min(num_slots, length.prefill_rows):
                 return length
         raise RequestError(
             f"request {request.request_id} asks for {request.max_frames} frames behind {encoded.prefix_length} "
@@ -138,7 +140,7 @@ class SamplingEngine:
     def _admit(self, length_class: LengthClass) -> None:
         lane, queue = self._lane(length_class), self._waiting[length_class]
         while lane is not None:
-            num_joining = num_to_admit((encoded.prefixes for encoded in queue), lane.num_free_rows, length_class)
+            num_joining = num_to_admit((encoded.prefixes for encoded in queue), lane.placement, length_class)
             if not num_joining:
                 return
             lane.admit([queue.popleft() for _ in range(num_joining)])
@@ -162,9 +164,9 @@ def encode_request(request: SamplingRequest, encoder: ConditionEncoder, config: 
     tokens = encoder.encode(songs)
     prefixes = tokens.row_digests()
     if config.prefix_padding == "attended":
-        return EncodedRequest(request, tokens, config.prefix_length, prefixes)
-    longest = int(used_positions(tokens, config).sum(dim=1).max())
-    return EncodedRequest(request, tokens, longest, prefixes)
+        return EncodedRequest(request, tokens, (config.prefix_length,) * tokens.num_rows, prefixes)
+    lengths = used_positions(tokens, config).sum(dim=1).tolist()
+    return EncodedRequest(request, tokens, tuple(lengths), prefixes)
 
 
 def _check_text(request: SamplingRequest) -> None:
@@ -181,7 +183,7 @@ def _check_text(request: SamplingRequest) -> None:
             )
 
 
-def num_to_admit(prefixes: Iterable[Sequence[str]], num_free_rows: int, length_class: LengthClass) -> int:
+def num_to_admit(prefixes: Iterable[Sequence[str]], placement: Placement, length_class: LengthClass) -> int:
     """How many waiting songs join now; `prefixes` names those of each song's rows.
 
     A prefill costs the same for one prefix as for `prefill_rows` of them, so songs wait for company while others wait
@@ -189,14 +191,15 @@ def num_to_admit(prefixes: Iterable[Sequence[str]], num_free_rows: int, length_c
     """
     worth_it = min(length_class.prefill_rows, length_class.num_rows)
     num_joining = num_rows = 0
-    distinct: set[str] = set()
+    missing: set[str] = set()
+    trial = placement.copy()
     for names in prefixes:
-        together = distinct.union(names)
+        together = missing.union(name for name in names if not placement.holds(name))
         if len(together) > length_class.prefill_rows:
             return num_joining
-        if num_rows + len(names) > num_free_rows:
-            return num_joining if num_rows + len(names) > worth_it else 0
-        num_joining, num_rows, distinct = num_joining + 1, num_rows + len(names), together
+        if trial.take(names) is None:
+            return num_joining if placement.is_empty or num_rows + len(names) > worth_it else 0
+        num_joining, num_rows, missing = num_joining + 1, num_rows + len(names), together
     return num_joining
 
 

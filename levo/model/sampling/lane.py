@@ -15,29 +15,46 @@ from torch import Tensor
 from levo.model.conditions import ConditionTokens, concatenate_conditions, null_condition_tokens
 from levo.model.config import LeLMConfig
 from levo.model.delay import revert
-from levo.model.kv_cache import KVCache
+from levo.model.kv_cache import KVCache, RowCaches
 from levo.model.lelm import LeLMCaches
 from levo.model.sampling.choice import Limits, drawn, guided, penalised, probabilities
 from levo.model.sampling.noise import uniform
+from levo.model.sampling.placement import Placement
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.sampling.rows import Rows, clear_row, empty_rows, start_song
+from levo.model.shared_cache import SharedPrefixCache
 from levo.model.store import LoadedModel
 from levo.song.tokens import TokenGrid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthClass:
-    """The shapes of one lane: its rows, the longest song and prefix, and how many prefixes are computed at once."""
+    """The shapes of one lane: its rows, the longest song and prefix, and how many prefixes are computed at once.
+
+    With `rows_per_prefix`, so many neighbouring rows share one copy of their prefix, and a step attends to as much of
+    the songs as the longest has sung: for candidates of the same prompt, and for long songs. Without it every row has
+    its own copy, and a step attends to all there is room for: in fewer operations, for short songs of many prompts.
+    """
 
     num_rows: int
     max_frames: int
     max_prefix: int
     prefill_rows: int = 8
+    rows_per_prefix: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("num_rows", "max_frames", "max_prefix", "prefill_rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"length class: {name} is {getattr(self, name)}; expected at least 1")
+        if self.rows_per_prefix is not None and (self.rows_per_prefix < 1 or self.num_rows % self.rows_per_prefix):
+            raise ValueError(
+                f"length class: rows_per_prefix is {self.rows_per_prefix}; expected a divisor of {self.num_rows} rows"
+            )
+
+    @property
+    def rows_per_slot(self) -> int:
+        """Rows that must begin alike."""
+        return self.rows_per_prefix or 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +63,7 @@ class EncodedRequest:
 
     request: SamplingRequest
     tokens: ConditionTokens
-    prefix_length: int
+    prefix_lengths: tuple[int, ...]
     prefixes: tuple[str, ...]
 
     @property
@@ -54,11 +71,17 @@ class EncodedRequest:
         """Rows that the song takes."""
         return self.tokens.num_rows
 
+    @property
+    def prefix_length(self) -> int:
+        """Positions of the longest prefix."""
+        return max(self.prefix_lengths)
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(slots=True, eq=False)
 class _RunningSong:
     encoded: EncodedRequest
     rows: tuple[int, ...]
+    num_columns: int = 0
 
 
 _STEPS_PER_LOOK = {"cuda": 16}
@@ -80,23 +103,15 @@ class Lane:
         config = loaded.model.config
         self._device = loaded.model.device
         self._steps_per_look = _STEPS_PER_LOOK.get(self._device.type, 1) if steps_per_look is None else steps_per_look
-        num_columns = length_class.max_frames + config.max_delay + self._steps_per_look
+        columns = num_columns(config, length_class, self._steps_per_look)
         self._last_position = _checked_room(config, length_class) - 1
         num_rows = length_class.num_rows
-        self._rows: Rows = empty_rows(num_rows, num_columns, config, self._device)
+        self._rows: Rows = empty_rows(num_rows, columns, config, self._device)
         self._caches = [
-            KVCache(
-                num_layers=num_layers,
-                num_rows=num_rows,
-                num_heads=config.num_heads,
-                num_positions=length_class.max_prefix + num_columns,
-                head_width=config.head_width,
-                dtype=loaded.model.dtype,
-                device=self._device,
-            )
+            _caches(loaded, length_class, num_layers, columns)
             for num_layers in (config.num_layers, config.num_decoder_layers)
         ]
-        self._free = list(range(length_class.num_rows))
+        self.placement = Placement(num_rows, length_class.rows_per_slot)
         self._songs: dict[int, _RunningSong] = {}
         self._limits = Limits()
         self._steps_to_look = self._steps_per_look
@@ -104,11 +119,6 @@ class Lane:
         self._delays = torch.tensor(config.delays, device=self._device)
         self._streams = torch.arange(len(config.delays), device=self._device)
         self._all_rows = torch.arange(num_rows, device=self._device)
-
-    @property
-    def num_free_rows(self) -> int:
-        """Rows that a song could join."""
-        return len(self._free)
 
     @property
     def num_songs(self) -> int:
@@ -121,27 +131,49 @@ class Lane:
 
         A prefix is computed once for all rows that begin with it: candidates of one prompt, and the null rows.
         """
+        missing: dict[str, int] = {}
         places: list[int] = []
         for encoded in joining:
-            rows = tuple(self._free.pop(0) for _ in range(encoded.num_rows))
+            held = [self.placement.holds(prefix) for prefix in encoded.prefixes]
+            rows = self.placement.take(encoded.prefixes)
+            if rows is None:
+                raise ValueError(f"no room for {encoded.request.request_id} among {self.placement.num_free} free rows")
             start_song(
                 self._rows, rows[0], rows[-1], encoded.request, encoded.tokens.prompt_codes[0], self.loaded.model.config
             )
             self._songs[rows[0]] = _RunningSong(encoded, rows)
             places.extend(rows)
+            missing |= {
+                prefix: row
+                for row, prefix, is_held in zip(rows, encoded.prefixes, held, strict=True)
+                if not is_held and prefix not in missing
+            }
         self._limits = self._limits_of_songs()
+        self._prefill(joining, places, missing)
+
+    def _prefill(self, joining: Sequence[EncodedRequest], places: Sequence[int], missing: dict[str, int]) -> None:
+        """Compute the prefixes that no slot has yet, padded to the lane's own number of them, for all rows at `places`.
+
+        `missing` gives a row for each of them, the first that begins with it.
+        """
         names = [name for encoded in joining for name in encoded.prefixes]
-        distinct = list(dict.fromkeys(names))
+        self._rows.prefix_lengths[torch.tensor(places, device=self._device)] = torch.tensor(
+            [length for encoded in joining for length in encoded.prefix_lengths], device=self._device
+        )
+        if not missing:
+            return
         tokens = concatenate_conditions([encoded.tokens for encoded in joining])
-        tokens = tokens.select(torch.tensor([names.index(name) for name in distinct]))
-        unused = self.length_class.prefill_rows - len(distinct)
+        tokens = tokens.select(torch.tensor([names.index(name) for name in missing]))
+        unused = self.length_class.prefill_rows - len(missing)
         if unused:
             tokens = concatenate_conditions([tokens, null_condition_tokens(unused, self.loaded.model.config)])
-        place = torch.tensor(places, device=self._device)
-        source = torch.tensor([distinct.index(name) for name in names], device=self._device)
+        if self.length_class.rows_per_prefix is None:
+            pairs = [(row, list(missing).index(name)) for row, name in zip(places, names, strict=True)]
+        else:
+            pairs = [(row, source) for source, row in enumerate(missing.values())]
+        place, source = torch.tensor(pairs, device=self._device).T
         writers = LeLMCaches(*(cache.prefill(place, source) for cache in self._caches))
-        lengths = self.loaded.model.prefill(tokens.to(self._device), self.length_class.max_prefix, writers)
-        self._rows.prefix_lengths[place] = lengths[source]
+        self.loaded.model.prefill(tokens.to(self._device), self.length_class.max_prefix, writers)
 
     @torch.inference_mode()
     def step(self) -> list[SampledSong]:
@@ -150,14 +182,16 @@ class Lane:
         Raises `LogitsError` where the model's logits are no numbers.
         """
         rows, all_rows = self._rows, self._all_rows
-        places = rows.prefix_lengths + rows.column
-        writers = LeLMCaches(*(cache.step(places) for cache in self._caches))
+        longest = max((song.num_columns for song in self._songs.values()), default=0)
+        writers = LeLMCaches(*(cache.step(rows.prefix_lengths, rows.column, longest) for cache in self._caches))
         # Songs that run on after their end may pass the last position; nobody reads what they draw there.
         positions = (self.loaded.model.config.prefix_length + rows.column).clamp(max=self._last_position)
         logits = self.loaded.model.step(rows.sequence[all_rows, :, rows.column], positions, writers)
         self._is_sound &= torch.isfinite(logits.sum(dim=(1, 2)))
         codes = self._choose(logits)[rows.song_rows]
         rows.column.add_(self._is_running())
+        for song in self._songs.values():
+            song.num_columns += 1
         rows.sequence[all_rows, :, rows.column] = codes
         self._steps_to_look -= 1
         if self._steps_to_look:
@@ -176,8 +210,10 @@ class Lane:
 
     def _limits_of_songs(self) -> Limits:
         asked = [song.encoded.request.parameters for song in self._songs.values()]
+        top_k = {one.top_k if one.temperature else 1 for one in asked} - {0}
         return Limits(
-            top_k=max((one.top_k if one.temperature else 1 for one in asked), default=0),
+            top_k=max(top_k, default=0),
+            has_one_top_k=len(top_k) == 1,
             uses_top_p=any(0 < one.top_p < 1 for one in asked),
             window=max((one.repetition_window for one in asked), default=0),
             samples_tracks=any(one.sample_tracks for one in asked),
@@ -252,11 +288,16 @@ class Lane:
         tokens = TokenGrid(np.ascontiguousarray(codes.cpu().numpy().astype(np.int32)))
         for place in song.rows:
             clear_row(rows, place, config)
-        self._free.extend(song.rows)
+        self.placement.free(song.rows)
         self._limits = self._limits_of_songs()
         return SampledSong(
             request.request_id, request.seed, tokens, end_frame <= num_frames, self.loaded.digest, interrupted
         )
+
+
+def num_columns(config: LeLMConfig, length_class: LengthClass, steps_per_look: int) -> int:
+    """Columns that a lane holds: the longest song's, and those that it runs on for until its end is noticed."""
+    return length_class.max_frames + config.max_delay + steps_per_look
 
 
 def _checked_room(config: LeLMConfig, length_class: LengthClass) -> int:
@@ -268,3 +309,34 @@ def _checked_room(config: LeLMConfig, length_class: LengthClass) -> int:
     if config.prefix_padding == "attended" and length_class.max_prefix != config.prefix_length:
         raise ValueError(f"{length_class}: this model's prefix is always {config.prefix_length} positions long")
     return room
+
+
+def cache_dtype(model_dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """What keys and values are kept in: on a CPU they are multiplied in float32, and converting them takes longer."""
+    return torch.float32 if device.type == "cpu" else model_dtype
+
+
+def _caches(loaded: LoadedModel, length_class: LengthClass, num_layers: int, columns: int) -> RowCaches:
+    dtype = cache_dtype(loaded.model.dtype, loaded.model.device)
+    config, model, rows_per_slot = loaded.model.config, loaded.model, length_class.rows_per_prefix
+    if rows_per_slot is None:
+        return KVCache(
+            num_layers=num_layers,
+            num_rows=length_class.num_rows,
+            num_heads=config.num_heads,
+            num_positions=length_class.max_prefix + columns,
+            head_width=config.head_width,
+            dtype=dtype,
+            device=model.device,
+        )
+    return SharedPrefixCache(
+        num_layers=num_layers,
+        num_rows=length_class.num_rows,
+        rows_per_slot=rows_per_slot,
+        num_heads=config.num_heads,
+        num_prefix_positions=length_class.max_prefix,
+        num_song_positions=columns,
+        head_width=config.head_width,
+        dtype=dtype,
+        device=model.device,
+    )

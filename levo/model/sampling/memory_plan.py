@@ -1,12 +1,14 @@
 """How much memory a lane takes, counted from shapes before anything is allocated, and how many rows fit."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import torch
 
 from levo.model.config import LeLMConfig
+from levo.model.sampling.lane import LengthClass, cache_dtype, num_columns
+from levo.model.shared_cache import PIECE_POSITIONS
 
 _USABLE = 0.9
 _CHOICE_BYTES = 40
@@ -35,59 +37,56 @@ class LanePlan:
 
 def plan_lane(
     config: LeLMConfig,
-    *,
-    num_rows: int,
-    max_frames: int,
-    max_prefix: int,
-    prefill_rows: int,
+    length_class: LengthClass,
     dtype: torch.dtype = torch.float32,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
 ) -> LanePlan:
-    """What a lane of these shapes takes."""
+    """What a lane of these shapes takes for a model of a dtype on a device."""
     layers = config.num_layers + config.num_decoder_layers
-    columns = 1 + config.max_delay + max_frames
+    num_rows, max_prefix = length_class.num_rows, length_class.max_prefix
+    columns = num_columns(config, length_class, steps_per_look=1)
+    if length_class.rows_per_prefix is None:
+        positions = num_rows * (max_prefix + columns)
+    else:
+        pieces = PIECE_POSITIONS * math.ceil(columns / PIECE_POSITIONS)
+        positions = num_rows // length_class.rows_per_prefix * max_prefix + num_rows * pieces
     per_position = _PREFILL_WIDTHS * config.width + _PREFILL_INNER_WIDTHS * config.feed_forward_width
     return LanePlan(
-        caches=2 * layers * num_rows * (max_prefix + columns) * config.width * dtype.itemsize,
-        prefill=prefill_rows * max_prefix * per_position * dtype.itemsize,
+        caches=2 * layers * positions * config.width * cache_dtype(dtype, device).itemsize,
+        prefill=length_class.prefill_rows * max_prefix * per_position * dtype.itemsize,
         choice=num_rows * len(config.delays) * config.num_classes * _CHOICE_BYTES,
     )
 
 
-def rows_that_fit(
+def lane_that_fits(
     config: LeLMConfig,
+    largest: LengthClass,
     *,
-    available_bytes: int,
-    most_rows: int,
     least_rows: int,
-    max_frames: int,
-    max_prefix: int,
-    most_prefill_rows: int,
+    available_bytes: int,
     dtype: torch.dtype = torch.float32,
-) -> int:
-    """The most rows, in steps of `least_rows` (what one song takes), that a lane may have in the memory there is.
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a constant
+) -> LengthClass:
+    """`largest`, or the same with fewer rows, in steps of `least_rows` (what one song takes), for the memory there is.
 
     Raises `NoRoomError` where not even one song fits.
     """
 
-    def needed(num_rows: int) -> int:
-        plan = plan_lane(
-            config,
-            num_rows=num_rows,
-            max_frames=max_frames,
-            max_prefix=max_prefix,
-            prefill_rows=min(num_rows, most_prefill_rows),
-            dtype=dtype,
-        )
-        return math.ceil(plan.total / _USABLE)
+    def of_rows(num_rows: int) -> LengthClass:
+        return replace(largest, num_rows=num_rows, prefill_rows=min(num_rows, largest.prefill_rows))
 
-    fitting = [rows for rows in range(least_rows, most_rows + 1, least_rows) if needed(rows) <= available_bytes]
+    def needed(num_rows: int) -> int:
+        return math.ceil(plan_lane(config, of_rows(num_rows), dtype, device).total / _USABLE)
+
+    possible = range(least_rows, largest.num_rows + 1, least_rows)
+    fitting = [num_rows for num_rows in possible if needed(num_rows) <= available_bytes]
     if not fitting:
         missing = needed(least_rows) - available_bytes
         raise NoRoomError(
-            f"one song of {max_frames} frames needs {needed(least_rows) / 1e9:.2f} GB beside the weights, "
+            f"one song of {largest.max_frames} frames needs {needed(least_rows) / 1e9:.2f} GB beside the weights, "
             f"{missing / 1e9:.2f} GB more than there is; ask for shorter songs, a narrower dtype, or more memory"
         )
-    return fitting[-1]
+    return of_rows(fitting[-1])
 
 
 def available_bytes(device: torch.device) -> int:
@@ -95,3 +94,14 @@ def available_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
+
+
+def chosen_device(name: str) -> torch.device:
+    """A device by its name; raises `ValueError` where there is none of it here."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device {name!r}: {str(error).splitlines()[0]}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device

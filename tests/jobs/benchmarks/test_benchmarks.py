@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jobs import bench_speed, cli
-from jobs.bench_speed import Figure
+from jobs.bench_speed import Figure, Found
 from jobs.benchmarks.arms import measured, run_arm
 from jobs.benchmarks.merge import MergeSetting, compare_merge
 from jobs.benchmarks.training import OURS, TRANSFORMERS, TrainingSetting, compare_training, prepared
@@ -51,8 +51,9 @@ def test_memory_is_counted_above_what_was_there() -> None:
 def test_figures_come_as_a_table_or_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(bench_speed.BENCHMARKS, "merge", lambda: [Figure("peak memory", 0.51234, "<= 1.2")])
+    found = Found((Figure("peak memory", 0.51234, "<= 1.2"),), "and more")
+    monkeypatch.setitem(bench_speed.BENCHMARKS, "merge", lambda: found)
     assert cli.main(["bench", "merge"]) == 0
-    assert "| peak memory | 0.5123 | <= 1.2 |" in capsys.readouterr().out
+    assert "| peak memory | 0.5123 | <= 1.2 |\n\nand more" in capsys.readouterr().out
     assert cli.main(["bench", "merge", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["figures"]["peak memory"] == {"value": 0.51234, "goal": "<= 1.2"}

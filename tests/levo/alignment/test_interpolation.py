@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from levo.alignment.interpolation import PROVENANCE_FILE, MergeError, WeightedModel, merge_models
-from levo.model.safetensors_writer import SafetensorsWriter
+from levo.model.safetensors_files import SafetensorsWriter
 from levo.model.store import load_model, model_digest
 
 

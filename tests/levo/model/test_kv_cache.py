@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from levo.model.kv_cache import KVCache
-from levo.model.tower import attention
 
 NUM_ROWS, NUM_HEADS, HEAD_WIDTH, NUM_POSITIONS = 5, 4, 32, 700
 
@@ -31,8 +30,8 @@ def column(seed: int) -> torch.Tensor:
 
 def attended(cache: KVCache, positions: list[int]) -> torch.Tensor:
     queries, keys, values = column(1)
-    (writer,) = cache.step(torch.tensor(positions))
-    return attention(queries, *writer.extend(keys, values))
+    (writer,) = cache.step(torch.zeros(NUM_ROWS, dtype=torch.int64), torch.tensor(positions), max(positions))
+    return writer.attend(queries, keys, values)
 
 
 @pytest.mark.parametrize("position", [0, 5, 126, 127, 128, 300])
@@ -63,7 +62,7 @@ def test_prefilled_rows_leave_the_others_alone() -> None:
     before = cache.keys.clone()
     keys = torch.arange(3.0)[:, None, None, None].expand(3, NUM_HEADS, 9, HEAD_WIDTH)
     (writer,) = cache.prefill(torch.tensor([4, 1, 0]), torch.tensor([1, 2, 1]))
-    writer.extend(keys, keys)
+    writer.attend(keys, keys, keys)
     assert torch.equal(cache.keys[0, [4, 1, 0], :, :9], keys[[1, 2, 1]])
     assert torch.equal(cache.keys[:, [2, 3]], before[:, [2, 3]])
     assert torch.equal(cache.keys[:, :, :, 9:], before[:, :, :, 9:])

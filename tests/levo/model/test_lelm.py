@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from levo.model.conditions import ConditionTokens
+from levo.model.attention import attention
+from levo.model.conditions import ConditionTokens, concatenate_conditions
 from levo.model.config import LeLMConfig, base_config, large_config, medium_config
-from levo.model.lelm import LeLM, Streams, new_lelm
+from levo.model.lelm import LeLM, Streams, Targets, new_lelm
 from levo.model.parts import ModelPart, part_of
-from levo.model.tower import attention
 from levo.release.layout import DEAD_TENSORS
 
 NUM_COLUMNS = 7
@@ -67,8 +67,8 @@ def test_what_is_left_out_moves_nothing_else(model: LeLM, masked_config: LeLMCon
     forbidden = torch.ones(length, length, dtype=torch.bool).triu(1) | (hidden[None] & ~torch.eye(length).bool())
 
     class Masked:
-        def extend(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            return keys, values, torch.zeros(length, length).masked_fill(forbidden, -torch.inf)
+        def attend(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            return attention(queries, keys, values, torch.zeros(length, length).masked_fill(forbidden, -torch.inf))
 
     states = model.transformer.model(x, positions, [Masked()] * masked_config.num_layers)
     expected = model.mixed_logits(states[:, -NUM_COLUMNS:])
@@ -80,6 +80,32 @@ def test_released_models_attend_to_unused_condition_positions(model: LeLM, maske
     attended.load_state_dict(model.state_dict())
     tokens, sequence = some_tokens(masked_config, [9]), some_sequence(masked_config, 1)
     assert not torch.allclose(model(sequence, tokens).logits[0], attended(sequence, tokens).logits[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_songs_behind_one_prefix_are_what_they_are_behind_one_each(
+    model: LeLM, masked_config: LeLMConfig, recomputes: bool
+) -> None:
+    attended = LeLM(replace(masked_config, prefix_padding="attended"))
+    attended.load_state_dict(model.state_dict())
+    attended.recompute_activations(recomputes)
+    config, tokens, sequence = attended.config, some_tokens(masked_config, [5, 12]), some_sequence(masked_config, 6)
+    found = {}
+    for branches, conditions in ((3, tokens), (1, concatenate_conditions([tokens] * 3))):
+        targets = Targets(sequence[:, :, : -config.max_delay])
+        output = attended(sequence, conditions, targets=targets, branches=branches)
+        attended.zero_grad()
+        torch.autograd.backward(torch.stack([losses.square().sum() for losses in output.losses]).sum())
+        gradients = {name: one.grad.clone() for name, one in attended.named_parameters() if one.grad is not None}
+        found[branches] = ([losses.detach() for losses in output.losses], gradients)
+    torch.testing.assert_close(found[3][0], found[1][0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found[3][1], found[1][1], rtol=1e-4, atol=1e-4)
+
+
+def test_prefixes_of_several_lengths_are_not_shared(model: LeLM) -> None:
+    tokens, sequence = some_tokens(model.config, [5]), some_sequence(model.config, 2)
+    with pytest.raises(ValueError, match="2 songs a prefix"):
+        model(sequence, tokens, branches=2)
 
 
 def test_no_logit_sees_a_later_code(model: LeLM) -> None:

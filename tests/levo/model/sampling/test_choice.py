@@ -38,7 +38,7 @@ def distribution_of(
         torch.tensor(temperature or [1.0] * num_rows).double(),
         torch.tensor(most),
         torch.tensor(shares).double(),
-        Limits(top_k=max(most), uses_top_p=min(shares) < 1),
+        Limits(top_k=max(most), has_one_top_k=len(set(most) - {0}) == 1, uses_top_p=min(shares) < 1),
     )
 
 
@@ -63,6 +63,13 @@ def test_top_k_and_top_p_together_keep_what_both_keep() -> None:
     logits = torch.log(torch.tensor([[[0.4, 0.3, 0.2, 0.1]]]))
     assert distribution_of(logits, top_k=[3], top_p=[0.6])[0, 0].tolist() == pytest.approx([4 / 7, 3 / 7, 0, 0])
     assert distribution_of(logits, top_k=[1], top_p=[0.9])[0, 0].tolist() == [1, 0, 0, 0]
+
+
+def test_rows_of_several_top_k_are_each_cut_at_their_own() -> None:
+    logits = torch.log(torch.tensor([[[0.4, 0.3, 0.2, 0.1]]] * 3))
+    found = distribution_of(logits, top_k=[2, 1, 0])[:, 0]
+    expected = torch.tensor([[4 / 7, 3 / 7, 0, 0], [1, 0, 0, 0], [0.4, 0.3, 0.2, 0.1]])
+    torch.testing.assert_close(found.float(), expected)
 
 
 @hypothesis.given(top_k=strategies.integers(0, 12), temperature=strategies.floats(0.2, 2.0))

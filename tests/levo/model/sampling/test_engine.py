@@ -19,33 +19,39 @@ from levo.model.sampling.engine import (
     num_to_admit,
 )
 from levo.model.sampling.lane import Lane, LengthClass, LogitsError
+from levo.model.sampling.placement import Placement
 from levo.model.sampling.request import SampledSong, SamplingParameters, SamplingRequest
 from levo.model.store import LoadedModel, load_model
 
 SHORT = LengthClass(num_rows=7, max_frames=16, max_prefix=40, prefill_rows=3)
 LONG = LengthClass(num_rows=2, max_frames=40, max_prefix=60, prefill_rows=2)
+SHORT_SHARED = replace(SHORT, num_rows=8, rows_per_prefix=4)
+LONG_SHARED = replace(LONG, num_rows=4, rows_per_prefix=2)
 MakeRequest = Callable[[int], SamplingRequest]
 
 
-def drawn_together(loaded: LoadedModel, requests: list[SamplingRequest]) -> dict[str, SampledSong]:
-    return {song.request_id: song for song in SamplingEngine(loaded, [SHORT, LONG]).run(requests)}
+def drawn_together(
+    loaded: LoadedModel, requests: list[SamplingRequest], lengths: tuple[LengthClass, ...]
+) -> dict[str, SampledSong]:
+    return {song.request_id: song for song in SamplingEngine(loaded, lengths).run(requests)}
 
 
 def plain_request(name: str, seed: int, max_frames: int = 12) -> SamplingRequest:
     return SamplingRequest(name, Conditions("[verse] sun moon."), seed, max_frames)
 
 
+@pytest.mark.parametrize("lengths", [(SHORT, LONG), (SHORT_SHARED, LONG_SHARED)], ids=["own prefixes", "shared"])
 def test_a_seeds_song_is_the_same_alone_and_in_twenty_neighbourhoods(
-    loaded: LoadedModel, make_request: MakeRequest
+    loaded: LoadedModel, make_request: MakeRequest, lengths: tuple[LengthClass, ...]
 ) -> None:
     targets = [make_request(number) for number in range(8)]
-    alone = {target.request_id: drawn_together(loaded, [target])[target.request_id] for target in targets}
+    alone = {target.request_id: drawn_together(loaded, [target], lengths)[target.request_id] for target in targets}
     for neighbourhood in range(20):
         draw = random.Random(neighbourhood)
         neighbours = [make_request(100 + 50 * neighbourhood + number) for number in range(draw.randint(0, 16))]
         mixed = [*targets, *neighbours]
         draw.shuffle(mixed)
-        together = drawn_together(loaded, mixed)
+        together = drawn_together(loaded, mixed, lengths)
         for name, song in alone.items():
             assert song.tokens.codes.tolist() == together[name].tokens.codes.tolist()
             assert song.ended == together[name].ended
@@ -58,9 +64,12 @@ def test_seeds_differ_and_repeat(loaded: LoadedModel) -> None:
     assert first != second
 
 
-def test_a_greedy_song_is_the_likeliest_code_of_the_whole_forward_pass_at_every_frame(loaded: LoadedModel) -> None:
+@pytest.mark.parametrize("length", [SHORT, SHORT_SHARED], ids=["own prefixes", "shared"])
+def test_a_greedy_song_is_the_likeliest_code_of_the_whole_forward_pass_at_every_frame(
+    loaded: LoadedModel, length: LengthClass
+) -> None:
     request = replace(plain_request("a", 0, 14), parameters=SamplingParameters(temperature=0.0, min_frames=14))
-    song = SamplingEngine(loaded, [SHORT]).run([request])[0]
+    song = SamplingEngine(loaded, [length]).run([request])[0]
     config, tokens = loaded.model.config, encode_request(request, loaded.encoder, loaded.model.config).tokens
     codes = torch.from_numpy(song.tokens.codes).long()[None]
     with torch.inference_mode():
@@ -125,7 +134,10 @@ def test_every_song_names_the_one_model_that_drew_it(
 ) -> None:
     requests = [make_request(number) for number in range(20)]
     pure = {
-        model.digest: {song.request_id: song.tokens.codes.tolist() for song in drawn_together(model, requests).values()}
+        model.digest: {
+            song.request_id: song.tokens.codes.tolist()
+            for song in drawn_together(model, requests, (SHORT, LONG)).values()
+        }
         for model in (loaded, other_loaded)
     }
     engine = SamplingEngine(loaded, [SHORT])
@@ -219,7 +231,26 @@ def test_a_request_id_is_refused_while_it_is_in_use(loaded: LoadedModel) -> None
     ],
 )
 def test_songs_join_by_the_prefill_or_all_that_wait(prefixes: list[str], num_free_rows: int, num_joining: int) -> None:
-    assert num_to_admit(prefixes, num_free_rows, SHORT) == num_joining
+    placement = Placement(SHORT.num_rows)
+    placement.take(["other"] * (SHORT.num_rows - num_free_rows))
+    assert num_to_admit(prefixes, placement, SHORT) == num_joining
+
+
+def test_songs_that_find_no_slot_do_not_wait_for_company_where_nothing_runs() -> None:
+    length = replace(SHORT, num_rows=4, rows_per_prefix=4)
+    assert num_to_admit(["a", "a", "b"], Placement(4, 4), length) == 2
+
+
+def test_songs_of_more_prompts_than_slots_are_all_drawn(loaded: LoadedModel) -> None:
+    words = ("sun", "moon", "rain", "wind", "stone")
+    requests = [
+        SamplingRequest(f"{word}-{number}", Conditions(f"[verse] {word}."), number, 12)
+        for word in words
+        for number in range(5)
+    ]
+    songs = SamplingEngine(loaded, [SHORT_SHARED]).run(requests)
+    assert [song.request_id for song in songs] == [request.request_id for request in requests]
+    assert not any(song.interrupted for song in songs)
 
 
 @pytest.mark.parametrize("steps_per_look", [2, 7, 16])
@@ -253,7 +284,7 @@ def test_logits_that_are_no_numbers_stop_the_engine_and_name_the_song(tiny_model
 
 def test_more_songs_than_a_lane_of_few_rows_holds_do_not_wait_for_ever() -> None:
     few = LengthClass(num_rows=4, max_frames=16, max_prefix=40, prefill_rows=8)
-    assert num_to_admit(["a", "b", "c", "d", "e"], few.num_rows, few) == 4
+    assert num_to_admit(["a", "b", "c", "d", "e"], Placement(few.num_rows), few) == 4
 
 
 def test_a_prefix_is_computed_once_for_all_candidates_and_null_rows(
