@@ -17,6 +17,10 @@ from jobs.benchmarks.sampling import (
     compare_sampling,
     twin_profile,
 )
+from jobs.benchmarks.training import OURS as OURS_32
+from jobs.benchmarks.training import OURS_BF16 as OURS_16
+from jobs.benchmarks.training import TRANSFORMERS as LLAMA_32
+from jobs.benchmarks.training import TRANSFORMERS_BF16 as LLAMA_16
 from jobs.benchmarks.training import TrainingSetting, compare_training
 from levo.song.tokens import FRAME_RATE_HZ
 
@@ -53,11 +57,13 @@ def bench_speed(name: str, *, as_json: bool) -> str:
 def _training() -> Found:
     found = compare_training(TrainingSetting())
     figures = [
-        Figure("tokens a second, over transformers' Llama", found.speed_ratio, ">= 1.2"),
-        Figure("peak memory, over transformers' Llama", found.memory_ratio, "<= 0.6"),
+        Figure("float32: tokens a second, over transformers' Llama", found.speed_ratio(OURS_32, LLAMA_32), ">= 1.2"),
+        Figure("float32: peak memory, over transformers' Llama", found.memory_ratio(OURS_32, LLAMA_32), "<= 0.6"),
+        Figure("bf16: tokens a second, over transformers' Llama", found.speed_ratio(OURS_16, LLAMA_16), ">= 1.2"),
+        Figure("bf16: peak memory, over transformers' Llama", found.memory_ratio(OURS_16, LLAMA_16), "<= 0.6"),
         Figure("difference of the losses after equal steps", found.loss_difference, "<= 1e-3"),
-        Figure("tokens a second, ours", found.num_tokens / found.ours.median_s, ""),
-        Figure("peak memory, ours (GB)", found.ours.peak_bytes / 1e9, ""),
+        *(Figure(f"{arm}: tokens a second", found.num_tokens / one.median_s, "") for arm, one in found.arms.items()),
+        *(Figure(f"{arm}: peak memory (GB)", one.peak_bytes / 1e9, "") for arm, one in found.arms.items()),
     ]
     return Found(tuple(figures))
 

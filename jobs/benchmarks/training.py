@@ -1,7 +1,7 @@
 """Training speed and memory: the language model's tower against `transformers`' Llama, at equal everything.
 
-Both have the same weights, tokens, optimiser and loss, float32, and as many threads as the machine has cores. Ours
-takes the stage-1 step as training does: embedding, tower, losses piece by piece.
+Both have the same weights, tokens, optimiser and loss, and as many threads as the machine has cores. Ours
+takes the stage-1 step as training does: embedding, tower, losses piece by piece, the allocator as training sets it.
 """
 
 import json
@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from jobs.benchmarks.arms import Measured, in_turn, measured, print_measured
 from levo.model.head import Head
 from levo.model.tower import Tower
+from levo.training.allocator import return_freed_memory
 
-OURS, TRANSFORMERS = "ours", "transformers"
+OURS, TRANSFORMERS, OURS_BF16, TRANSFORMERS_BF16 = "ours", "transformers", "ours_bf16", "transformers_bf16"
+ARMS = (OURS, TRANSFORMERS, OURS_BF16, TRANSFORMERS_BF16)
 _RATE = 1e-3
 
 
@@ -42,33 +44,29 @@ class TrainingSetting:
 
 @dataclass(frozen=True, slots=True)
 class TrainingComparison:
-    """Both arms, and what is told of them."""
+    """What every arm took, by its name; those in bf16 run their products in it and keep float32 weights."""
 
-    ours: Measured
-    transformers: Measured
+    arms: dict[str, Measured]
     num_tokens: int
 
-    @property
-    def speed_ratio(self) -> float:
+    def speed_ratio(self, ours: str, theirs: str) -> float:
         """Our tokens a second over theirs."""
-        return self.transformers.median_s / self.ours.median_s
+        return self.arms[theirs].median_s / self.arms[ours].median_s
 
-    @property
-    def memory_ratio(self) -> float:
+    def memory_ratio(self, ours: str, theirs: str) -> float:
         """Our peak over theirs."""
-        return self.ours.peak_bytes / self.transformers.peak_bytes
+        return self.arms[ours].peak_bytes / self.arms[theirs].peak_bytes
 
     @property
     def loss_difference(self) -> float:
-        """How far apart the last losses are: equal steps give equal losses."""
-        return abs(self.ours.value - self.transformers.value)
+        """How far apart the last losses in float32 are: equal steps give equal losses."""
+        return abs(self.arms[OURS].value - self.arms[TRANSFORMERS].value)
 
 
 def compare_training(setting: TrainingSetting, num_rounds: int = 3) -> TrainingComparison:
-    """Run both arms by turns."""
+    """Run all arms by turns."""
     plain = {name: getattr(setting, name) for name in TrainingSetting.__dataclass_fields__}
-    found = in_turn("jobs.benchmarks.training", (OURS, TRANSFORMERS), plain, num_rounds)
-    return TrainingComparison(found[OURS], found[TRANSFORMERS], setting.num_tokens)
+    return TrainingComparison(in_turn("jobs.benchmarks.training", ARMS, plain, num_rounds), setting.num_tokens)
 
 
 class _Tower1(nn.Module):
@@ -134,7 +132,7 @@ def prepared(arm: str, setting: TrainingSetting) -> Callable[[], float]:
     """One step of an arm, as a function that returns its loss."""
     weights = llama_weights(setting)
     model: nn.Module
-    if arm == OURS:
+    if arm in (OURS, OURS_BF16):
         model = _Tower1(setting)
         model.load_state_dict({our_name(name): tensor for name, tensor in weights.items()})
     else:
@@ -147,7 +145,8 @@ def prepared(arm: str, setting: TrainingSetting) -> Callable[[], float]:
     optimiser = torch.optim.AdamW(model.parameters(), lr=_RATE, betas=(0.9, 0.98), fused=True)
 
     def step() -> float:
-        loss: Any = model(tokens) if arm == OURS else model(tokens, labels=tokens).loss
+        with torch.autocast("cpu", torch.bfloat16, enabled=arm.endswith("bf16")):
+            loss: Any = model(tokens) if isinstance(model, _Tower1) else model(tokens, labels=tokens).loss
         torch.autograd.backward(loss)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -160,4 +159,6 @@ if __name__ == "__main__":
     chosen = TrainingSetting(**json.loads(sys.argv[2]))
     import transformers  # noqa: F401 - its own size counts for neither arm
 
+    if sys.argv[1] in (OURS, OURS_BF16):
+        return_freed_memory()
     print_measured(measured(lambda: prepared(sys.argv[1], chosen), chosen.repeats))

@@ -10,7 +10,9 @@ from torch.nn.functional import linear_cross_entropy
 from levo.model.linear import Linear
 
 Measure = Literal["losses", "loss", "num_correct"]
-_CHUNKED = nn.LinearCrossEntropyOptions()
+_CHUNK_ROWS = 512
+"""Torch's own choice for many classes on a CPU is 32, at which reading the weights takes longer than the products."""
+_CHUNKED = nn.LinearCrossEntropyOptions(batch_chunk_size=_CHUNK_ROWS, chunking_method=None)
 _COUNTED_ROWS = 1024
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from levo.model.lelm import LeLM
 from levo.model.store import TOKENIZER_FOLDER, LoadedModel, load_model, model_digest, save_weights
+from levo.training.allocator import return_freed_memory
 from levo.training.checkpoints import Checkpoints
 from levo.training.engine import Engine
 from levo.training.freezing import assert_moved, assert_unmoved, freeze_all_but, tensor_digests
@@ -86,6 +87,8 @@ class PhaseRunner:
         if done is not None and done.identity == identity:
             return done
         begun = time.perf_counter()
+        if self.device.type == "cpu":
+            return_freed_memory()
         initial = load_model(init, device=self.device)
         trained = set(_prepare(initial.model, phase))
         state = _InitialState(tensor_digests(initial.model.state_dict()), mixed_logits_digest(initial.model), trained)

@@ -9,7 +9,7 @@ from jobs import bench_speed, cli
 from jobs.bench_speed import Figure, Found
 from jobs.benchmarks.arms import measured, run_arm
 from jobs.benchmarks.merge import MergeSetting, compare_merge
-from jobs.benchmarks.training import OURS, TRANSFORMERS, TrainingSetting, compare_training, prepared
+from jobs.benchmarks.training import ARMS, OURS, TRANSFORMERS, TrainingSetting, compare_training, prepared
 
 SMALL = TrainingSetting(
     width=32, num_heads=2, inner_width=48, num_layers=2, num_classes=101, num_rows=2, num_positions=40, repeats=2
@@ -24,9 +24,10 @@ def test_both_arms_of_the_training_benchmark_take_the_same_steps() -> None:
 
 def test_arms_run_in_processes_of_their_own() -> None:
     found = compare_training(SMALL, num_rounds=2)
-    assert len(found.ours.seconds) == len(found.transformers.seconds) == 4
+    assert {arm: len(one.seconds) for arm, one in found.arms.items()} == dict.fromkeys(ARMS, 4)
     assert found.loss_difference < 1e-4
-    assert found.speed_ratio == pytest.approx(found.transformers.median_s / found.ours.median_s)
+    ours, theirs = found.arms[OURS], found.arms[TRANSFORMERS]
+    assert found.speed_ratio(OURS, TRANSFORMERS) == pytest.approx(theirs.median_s / ours.median_s)
 
 
 def test_the_merger_of_three_small_models_is_exact_to_rounding() -> None:
