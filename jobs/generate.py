@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+if TYPE_CHECKING:
+    from pipelines.generation.singer import Singer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,9 @@ class GenerateOptions:
     """The folder of the songs."""
     model: Path = Path("out/demo/lelm/interpolated")
     """A model folder: of a run, or imported from a release."""
+    endpoint: str | None = None
+    """A service that sings in place of --model, such as http://127.0.0.1:8000 (`levo serve`); --rows orders are under
+    way at once, and what is not chosen here is as the service has it."""
     codec: Path | None = None
     """The codec of the model's codes (such as out/demo/models/codec); without it songs are kept as tokens [3, T]."""
     auto_prompts: Path | None = None
@@ -35,6 +41,8 @@ class GenerateOptions:
     """Where songs are drawn, such as cuda."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """What weights and caches are kept in. Narrower ones draw other songs, in half the memory."""
+    low_memory: bool = False
+    """Keep the layers' weights with the host and bring them to the device one by one: the same songs, only slower."""
     rows: int = 8
     """Rows of the batch (a guided song takes two); 0 takes as many as the memory holds, up to 32. Songs of batches with
     other numbers of rows may differ, since products round otherwise."""
@@ -60,28 +68,35 @@ def main(arguments: Sequence[str]) -> int:
 
     orders = read_orders(options.orders)
 
-    import torch
-
     from annotation.separation.embedded import EmbeddedSeparator
     from jobs.progress import RunProgress
     from levo.codec.embedded import EmbeddedCodec
-    from levo.model.sampling.memory_plan import chosen_device
-    from levo.model.store import load_model
     from levo.release.codes import read_auto_prompts
     from pipelines.generation.prompts import PromptSource
     from pipelines.generation.results import ResultsFolder, SongParts
     from pipelines.generation.run import GenerationConfig, generate
 
-    loaded = load_model(options.model, device=chosen_device(options.device), dtype=getattr(torch, options.dtype))
-    code_size = loaded.model.config.code_size
+    singer = _singer(options)
+    facts = singer.facts
     codec = None if options.codec is None else EmbeddedCodec.load(options.codec)
-    library = None if options.auto_prompts is None else read_auto_prompts(options.auto_prompts, code_size)
-    prompts = PromptSource(
-        loaded.model.config, options.orders.parent, codec, None if codec is None else EmbeddedSeparator(), library
-    )
-    config = GenerationConfig(
-        SongParts(options.type),
-        options.seed,
+    library = None if options.auto_prompts is None else read_auto_prompts(options.auto_prompts, facts.code_size)
+    separator = None if codec is None else EmbeddedSeparator()
+    prompts = PromptSource(facts.code_size, facts.max_prompt_frames, options.orders.parent, codec, separator, library)
+    config = GenerationConfig(SongParts(options.type), options.seed)
+    progress = RunProgress(num_steps=1)
+    with progress.step("songs") as report:
+        outcome = generate(orders, singer, config, prompts, codec, ResultsFolder(options.out), report)
+    if codec is None:
+        print(f"no --codec: songs are kept as tokens [3, T] in {options.out / 'tokens'}")
+    print(f"{outcome.num_drawn} drawn, {outcome.num_skipped} done before, {outcome.num_failed} failed")
+    print(f"results  {options.out / 'results.jsonl'}")
+    return int(outcome.num_failed > 0)
+
+
+def _singer(options: GenerateOptions) -> "Singer":
+    from pipelines.generation.in_process import InProcessSinger, SingingConfig
+
+    config = SingingConfig(
         options.rows,
         options.max_duration_s,
         options.temperature,
@@ -89,11 +104,19 @@ def main(arguments: Sequence[str]) -> int:
         options.top_p,
         options.guidance,
     )
-    progress = RunProgress(num_steps=1)
-    with progress.step("songs") as report:
-        outcome = generate(orders, options.model, loaded, config, prompts, codec, ResultsFolder(options.out), report)
-    if codec is None:
-        print(f"no --codec: songs are kept as tokens [3, T] in {options.out / 'tokens'}")
-    print(f"{outcome.num_drawn} drawn, {outcome.num_skipped} done before, {outcome.num_failed} failed")
-    print(f"results  {options.out / 'results.jsonl'}")
-    return int(outcome.num_failed > 0)
+    if options.endpoint is not None:
+        from pipelines.generation.endpoint import EndpointSinger
+
+        return EndpointSinger(options.endpoint, config)
+
+    import torch
+
+    from levo.model.sampling.memory_plan import chosen_device
+    from levo.model.store import load_model
+    from levo.model.streaming import stream_layers
+
+    device, dtype = chosen_device(options.device), getattr(torch, options.dtype)
+    loaded = load_model(options.model, device="cpu" if options.low_memory else device, dtype=dtype)
+    if options.low_memory:
+        loaded = stream_layers(loaded, device)
+    return InProcessSinger(options.model, loaded, config)

@@ -13,7 +13,9 @@ from jobs.cluster import ray_cluster
 from jobs.serve import ServeOptions
 from jobs.typed_json import read_record
 from levo.codec.embedded import EmbeddedCodec
+from levo.model.config import LeLMConfig
 from levo.model.sampling.request import SamplingParameters
+from levo.model.store import load_config
 from levo.song.schema import records_of
 from pipelines.corpus.embedded import CODEC
 from pipelines.flow.run_folder import read_config
@@ -42,9 +44,9 @@ def serve_run(options: ServeOptions) -> int:
         num_cpus=sampling.threads_per_replica,
         num_threads=sampling.threads_per_replica,
     )
-    address = Address(options.host, options.port)
+    address, shape = Address(options.host, options.port), load_config(places.lelm(options.model))
     with ray_cluster():
-        start_http(config, _front(places, sampling), places.lelm(options.model), address)
+        start_http(config, _front(places, sampling, shape), places.lelm(options.model), address)
         try:
             print(f"serving {options.model} of {options.run} at {address.url}", flush=True)
             print(_example(address), flush=True)
@@ -71,7 +73,7 @@ def swap_model(options: ServeOptions) -> int:
     return 0
 
 
-def _front(places: RunPlaces, sampling: SamplingConfig) -> HttpConfig:
+def _front(places: RunPlaces, sampling: SamplingConfig, shape: LeLMConfig) -> HttpConfig:
     return HttpConfig(
         models=places.lelm("base").parent,
         # Not the pointer of the run's own sampling steps, which may be at work.
@@ -82,6 +84,8 @@ def _front(places: RunPlaces, sampling: SamplingConfig) -> HttpConfig:
                 temperature=sampling.temperature, top_k=sampling.top_k, guidance=sampling.guidance
             ),
             max_frames=max(length.max_frames for length in sampling.length_classes),
+            code_size=shape.code_size,
+            max_prompt_frames=shape.max_prompt_frames,
         ),
         open_codec=partial(EmbeddedCodec.load, places.models / CODEC),
     )

@@ -91,7 +91,7 @@ class PreferenceComparison:
         return _spread(self.short)
 
 
-def compare_preference(setting: PreferenceSetting, num_rounds: int = 3) -> PreferenceComparison:
+def compare_preference(setting: PreferenceSetting, num_rounds: int = 2) -> PreferenceComparison:
     """Run all arms by turns; raises `RuntimeError` where TRL is not installed."""
     plain = {name: getattr(setting, name) for name in PreferenceSetting.__dataclass_fields__}
     short = plain | {"prefix_length": 32, "num_codes": 8}

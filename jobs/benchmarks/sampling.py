@@ -88,7 +88,7 @@ class SamplingComparison:
         return self.setting.num_candidates if arm.startswith(CANDIDATES) else 1
 
 
-def compare_sampling(setting: SamplingSetting, num_rounds: int = 3) -> SamplingComparison:
+def compare_sampling(setting: SamplingSetting, num_rounds: int = 2) -> SamplingComparison:
     """Run all arms by turns."""
     plain = {name: getattr(setting, name) for name in SamplingSetting.__dataclass_fields__}
     return SamplingComparison(in_turn("jobs.benchmarks.sampling", ARMS, plain, num_rounds), setting)

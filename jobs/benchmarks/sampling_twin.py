@@ -6,7 +6,7 @@ it has repeated. Where torch has a faster kernel for one of these operations (at
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from levo.model.conditions import ConditionTokens
@@ -45,8 +45,9 @@ class SamplingTwin:
                 mixed = torch.cat([prefix.language_model, mixed], dim=1)
                 tracks = torch.cat([prefix.decoder, tracks], dim=1)
             states, caches[0] = self._tower(0, mixed, caches[0])
-            states2, caches[1] = self._tower(1, model.bridge(tracks, states), caches[1])
-            logits = torch.cat([model.mixed_logits(states[:, -1:]), *model.track_logits(states2[:, -1:])], dim=1)
+            states2, caches[1] = self._tower(1, self._bridged(tracks, states), caches[1])
+            heads = [(model.transformer.lm_head, states), *((head, states2) for head in model.linears)]
+            logits = torch.cat([_projected(head, last[:, -1:]).float() for head, last in heads], dim=1)
             logits = logits[1] + (logits[0] - logits[1]) * parameters.guidance
             logits = self._penalised(logits, sequence[0, :, : column + 1], parameters)
             if parameters.ban_prompt_codes:
@@ -65,6 +66,10 @@ class SamplingTwin:
         return torch.stack(
             [sequence[0, stream, 1 + delay :][:num_frames] for stream, delay in enumerate(config.delays)]
         )
+
+    def _bridged(self, tracks: Tensor, states: Tensor) -> Tensor:
+        first, activation, second = self._model.mlp
+        return _projected(second, activation(_projected(first, torch.cat([tracks, states], dim=-1))))
 
     def _tower(self, index: int, x: Tensor, cache: list[_Layer]) -> tuple[Tensor, list[_Layer]]:
         tower = self._towers[index]
@@ -85,7 +90,9 @@ class SamplingTwin:
             )
             kept.append(both)
             x = x + attended
-            x = x + layer.mlp(_normed(layer.post_attention_layernorm, x))
+            normed = _normed(layer.post_attention_layernorm, x)
+            gated = functional.silu(_projected(layer.mlp.gate_proj, normed)) * _projected(layer.mlp.up_proj, normed)
+            x = x + _projected(layer.mlp.down_proj, gated)
         return _normed(tower.norm, x), kept
 
     def _penalised(self, logits: Tensor, sung: Tensor, parameters: SamplingParameters) -> Tensor:
@@ -106,6 +113,11 @@ class SamplingTwin:
         return codes
 
 
+def _projected(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Torch's own product, as published; our layers' for a few rows is another."""
+    return functional.linear(x, layer.weight, layer.bias)
+
+
 def _normed(norm: RMSNorm, x: Tensor) -> Tensor:
     wide = x.float()
     return norm.weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + norm.epsilon)).to(x.dtype)
@@ -119,12 +131,12 @@ def _attended(
     def heads(y: Tensor) -> Tensor:
         return y.view(rows, length, layer.num_heads, -1).transpose(1, 2)
 
-    queries, keys, values = (heads(project(x)) for project in (layer.q_proj, layer.k_proj, layer.v_proj))
+    queries, keys, values = (heads(_projected(one, x)) for one in (layer.q_proj, layer.k_proj, layer.v_proj))
     queries, keys = _rotated(queries, angles), _rotated(keys, angles)
     if past is not None:
         keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
     attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-    return layer.o_proj(attended.transpose(1, 2).reshape(rows, length, width)), (keys, values)
+    return _projected(layer.o_proj, attended.transpose(1, 2).reshape(rows, length, width)), (keys, values)
 
 
 def _rotated(x: Tensor, angles: tuple[Tensor, Tensor]) -> Tensor:

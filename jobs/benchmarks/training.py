@@ -1,7 +1,8 @@
 """Training speed and memory: the language model's tower against `transformers`' Llama, at equal everything.
 
 Both have the same weights, tokens, optimiser and loss, and as many threads as the machine has cores. Ours
-takes the stage-1 step as training does: embedding, tower, losses piece by piece, the allocator as training sets it.
+takes the stage-1 step as training does: embedding, tower, losses piece by piece; `ours_recomputed` keeps the layers'
+inputs alone.
 """
 
 import json
@@ -16,10 +17,10 @@ from torch import Tensor, nn
 from jobs.benchmarks.arms import Measured, in_turn, measured, print_measured
 from levo.model.head import Head
 from levo.model.tower import Tower
-from levo.training.allocator import return_freed_memory
 
-OURS, TRANSFORMERS, OURS_BF16, TRANSFORMERS_BF16 = "ours", "transformers", "ours_bf16", "transformers_bf16"
-ARMS = (OURS, TRANSFORMERS, OURS_BF16, TRANSFORMERS_BF16)
+OURS, OURS_RECOMPUTED, TRANSFORMERS = "ours", "ours_recomputed", "transformers"
+OURS_BF16, TRANSFORMERS_BF16 = "ours_bf16", "transformers_bf16"
+ARMS = (OURS, OURS_RECOMPUTED, TRANSFORMERS, OURS_BF16, TRANSFORMERS_BF16)
 _RATE = 1e-3
 
 
@@ -63,7 +64,7 @@ class TrainingComparison:
         return abs(self.arms[OURS].value - self.arms[TRANSFORMERS].value)
 
 
-def compare_training(setting: TrainingSetting, num_rounds: int = 3) -> TrainingComparison:
+def compare_training(setting: TrainingSetting, num_rounds: int = 2) -> TrainingComparison:
     """Run all arms by turns."""
     plain = {name: getattr(setting, name) for name in TrainingSetting.__dataclass_fields__}
     return TrainingComparison(in_turn("jobs.benchmarks.training", ARMS, plain, num_rounds), setting.num_tokens)
@@ -132,8 +133,9 @@ def prepared(arm: str, setting: TrainingSetting) -> Callable[[], float]:
     """One step of an arm, as a function that returns its loss."""
     weights = llama_weights(setting)
     model: nn.Module
-    if arm in (OURS, OURS_BF16):
+    if arm in (OURS, OURS_RECOMPUTED, OURS_BF16):
         model = _Tower1(setting)
+        model.tower.recomputes = arm == OURS_RECOMPUTED
         model.load_state_dict({our_name(name): tensor for name, tensor in weights.items()})
     else:
         model = llama(setting)
@@ -159,6 +161,4 @@ if __name__ == "__main__":
     chosen = TrainingSetting(**json.loads(sys.argv[2]))
     import transformers  # noqa: F401 - its own size counts for neither arm
 
-    if sys.argv[1] in (OURS, OURS_BF16):
-        return_freed_memory()
     print_measured(measured(lambda: prepared(sys.argv[1], chosen), chosen.repeats))

@@ -182,6 +182,8 @@ def _released(name: str, shape: LeLMConfig, seed: int, *, num_workers: int, zero
             use_gpu=True,
             precision=Precision.BFLOAT16,
             table_std=None,
+            chunked_loss=True,
+            recompute_activations=True,
         ),
         sampling=replace(
             recipe.sampling,

@@ -133,6 +133,12 @@ class LeLM(nn.Module):
         """Have training keep the layers' inputs alone; what it computes stays the same."""
         self.transformer.model.recomputes = self.transformer2.model.recomputes = recomputes
 
+    def compile_layers(self) -> None:
+        """Have torch compile each layer at its first call, for sequences of any length."""
+        for tower in (self.transformer.model, self.transformer2.model):
+            for layer in tower.layers:
+                layer.compile(dynamic=True)
+
     def forward(
         self,
         sequence: Int[Tensor, "row stream position"],

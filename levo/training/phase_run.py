@@ -11,7 +11,6 @@ from torch import nn
 
 from levo.model.lelm import LeLM
 from levo.model.store import TOKENIZER_FOLDER, LoadedModel, load_model, model_digest, save_weights
-from levo.training.allocator import return_freed_memory
 from levo.training.checkpoints import Checkpoints
 from levo.training.engine import Engine
 from levo.training.freezing import assert_moved, assert_unmoved, freeze_all_but, tensor_digests
@@ -87,8 +86,6 @@ class PhaseRunner:
         if done is not None and done.identity == identity:
             return done
         begun = time.perf_counter()
-        if self.device.type == "cpu":
-            return_freed_memory()
         initial = load_model(init, device=self.device)
         trained = set(_prepare(initial.model, phase))
         state = _InitialState(tensor_digests(initial.model.state_dict()), mixed_logits_digest(initial.model), trained)
@@ -161,9 +158,13 @@ class PhaseRunner:
 def _prepare(model: LeLM, phase: PhaseConfig) -> tuple[str, ...]:
     """Make a model ready for a phase; the names of what trains."""
     model.recompute_activations(phase.recompute_activations)
-    if phase.lora is not None:
-        return add_adapters(model, phase.lora, phase.seed)
-    return freeze_all_but(model, phase.stage.trained_part)
+    if phase.lora is None:
+        trained = freeze_all_but(model, phase.stage.trained_part)
+    else:
+        trained = add_adapters(model, phase.lora, phase.seed)
+    if phase.compile_layers:
+        model.compile_layers()
+    return trained
 
 
 def finished(phases: list[PhaseConfig], storage: Path, tasks: TaskSource) -> list[PhaseResult] | None:

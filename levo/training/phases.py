@@ -78,8 +78,9 @@ class PhaseConfig:
     before. Data order and dropped conditions depend on this record alone, never on the number of workers.
 
     `chunked_loss` keeps a few rows' logits in memory at a time, in place of all: for many classes.
-    `recompute_activations` keeps the layers' inputs alone and computes the rest twice. With `lora` low-rank adapters
-    are trained in place of the stage's own part, and merged into the weights at the end.
+    `recompute_activations` keeps the layers' inputs alone and computes the rest twice. `compile_layers` has torch
+    compile them first: steps round otherwise, and whether they are faster depends on the machine. With `lora` low-rank
+    adapters are trained in place of the stage's own part, and merged into the weights at the end.
     """
 
     name: str
@@ -102,6 +103,7 @@ class PhaseConfig:
     bucket_batches: int = 16
     chunked_loss: bool = False
     recompute_activations: bool = False
+    compile_layers: bool = False
     lora: LoraOptions | None = None
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from annotation.separation.protocol import Separator
 from levo.codec.intake import mono_at_rate
 from levo.codec.protocol import Codec
-from levo.model.config import LeLMConfig
 from levo.release.codes import AutoPrompts, read_codes
 from levo.song.tokens import TokenGrid
 from levo.song.waveform import mono_waveform
@@ -22,7 +21,8 @@ class PromptError(ValueError):
 class PromptSource:
     """What prompts are made with; paths in orders are relative to `folder`, that of their file."""
 
-    config: LeLMConfig
+    code_size: int
+    max_prompt_frames: int
     folder: Path
     codec: Codec | None
     separator: Separator | None
@@ -31,11 +31,11 @@ class PromptSource:
     def prompt_of(self, order: SongOrder, seed: int) -> TokenGrid | None:
         """The codes of an order's prompt, cut to what the model takes, or None where it gives none."""
         codes = self._codes(order, seed)
-        return None if codes is None else codes.window(0, self.config.max_prompt_frames)
+        return None if codes is None else codes.window(0, self.max_prompt_frames)
 
     def _codes(self, order: SongOrder, seed: int) -> TokenGrid | None:
         if order.prompt_codes_path is not None:
-            return read_codes(self.folder / order.prompt_codes_path, self.config.code_size)
+            return read_codes(self.folder / order.prompt_codes_path, self.code_size)
         if order.auto_prompt_audio_type is not None:
             if self.library is None:
                 raise PromptError("auto_prompt_audio_type needs the release's prompt library; name it (--auto-prompts)")

@@ -112,6 +112,12 @@ class TrainingConfig:
     max_failures: int
     split_fits: bool = False
     """Whether each phase is a fit of its own; else all phases of a step are one, which starts its workers once."""
+    chunked_loss: bool = False
+    """Keep a few rows' logits in memory at a time: for many classes."""
+    recompute_activations: bool = False
+    """Keep the layers' inputs alone and compute the rest twice."""
+    compile_layers: bool = False
+    """Have torch compile the layers first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,10 @@ class SongFront:
             digest = await self._replicas.model_digest.remote()
         except RayError as error:
             return _unavailable(error)
-        return JSONResponse({"status": "ok", "model": self._running().name, "model_digest": digest})
+        orders = self._config.orders
+        facts = {"code_size": orders.code_size, "max_frames": orders.max_frames}
+        facts |= {"max_prompt_frames": orders.max_prompt_frames}
+        return JSONResponse({"status": "ok", "model": self._running().name, "model_digest": digest, **facts})
 
     async def prompts(self, _request: Request) -> JSONResponse:
         """The names that `audio_prompt` may have."""

@@ -172,6 +172,15 @@ def train_phases(
 ) -> list[PhaseResult]:
     """Run phases in turn, kept under `name`, as one fit or a fit each; what is finished is not done again."""
     training = context.config.training
+    phases = [
+        replace(
+            phase,
+            chunked_loss=training.chunked_loss,
+            recompute_activations=training.recompute_activations,
+            compile_layers=training.compile_layers,
+        )
+        for phase in phases
+    ]
     total = sum(phase.num_steps for phase in phases)
     before = {phase.name: sum(other.num_steps for other in phases[:place]) for place, phase in enumerate(phases)}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
 from jaxtyping import Int32
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -16,7 +17,7 @@ from levo.model.tokenizer import DESCRIPTION_TAGS
 from levo.song.arrays import Array
 from levo.song.description import parse_description
 from levo.song.lyrics import LyricsError, parse_lyrics
-from levo.song.tokens import FRAME_RATE_HZ, TokenGrid
+from levo.song.tokens import FRAME_RATE_HZ, NUM_STREAMS, TokenGrid
 
 MAX_CANDIDATES = 16
 _SEED_BITS = 48
@@ -26,7 +27,8 @@ _SHOWN = 80
 class SongOrder(BaseModel):
     """Songs of one prompt; what is left out is as the service's recipe has it, a seed is drawn.
 
-    `lyrics` are in the released format, `description` is comma-separated tags; `audio_prompt` names a stored prompt.
+    `lyrics` are in the released format, `description` is comma-separated tags; `audio_prompt` names a stored prompt,
+    `prompt_codes` are a prompt's own codes, a list a stream.
     Candidate n is drawn with the seed + n, so that each can be asked for again alone.
     """
 
@@ -35,6 +37,7 @@ class SongOrder(BaseModel):
     lyrics: str = Field(max_length=20_000)
     description: str = Field("", max_length=2_000)
     audio_prompt: str | None = None
+    prompt_codes: list[list[int]] | None = None
     candidates: int = Field(1, ge=1, le=MAX_CANDIDATES)
     seed: int | None = Field(None, ge=0, le=MAX_SEED - MAX_CANDIDATES)
     max_duration_s: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -85,6 +88,8 @@ class OrderTaker:
     audio_prompts: Mapping[str, Int32[Array, "stream frame"]]
     parameters: SamplingParameters
     max_frames: int
+    code_size: int
+    max_prompt_frames: int
 
     def order_of(self, body: Any) -> SongOrder:
         """The order that a parsed body holds; raises `OrderError` with every field that is wrong."""
@@ -95,11 +100,28 @@ class OrderTaker:
         if order.audio_prompt is not None and order.audio_prompt not in self.audio_prompts:
             problem = f"no stored prompt {order.audio_prompt!r}; GET /prompts lists {len(self.audio_prompts)} of them"
             raise OrderError(FieldProblem("audio_prompt", problem))
+        if order.prompt_codes is not None:
+            self._check_codes(order)
         longest_s = self.max_frames / FRAME_RATE_HZ
         if order.max_duration_s is not None and not 1 / FRAME_RATE_HZ <= order.max_duration_s <= longest_s:
             problem = f"{order.max_duration_s:g} s; expected {1 / FRAME_RATE_HZ:g} to {longest_s:g} s"
             raise OrderError(FieldProblem("max_duration_s", problem))
         return order
+
+    def _check_codes(self, order: SongOrder) -> None:
+        codes = order.prompt_codes or []
+        lengths = {len(stream) for stream in codes}
+        if order.audio_prompt is not None:
+            problem = "given beside audio_prompt; expected one of the two"
+        elif len(codes) != NUM_STREAMS or len(lengths) != 1 or lengths == {0}:
+            problem = (
+                f"lists of {sorted(lengths)} codes; expected {NUM_STREAMS} of one length, mixed, vocal, accompaniment"
+            )
+        elif not all(0 <= code < self.code_size for stream in codes for code in stream):
+            problem = f"codes outside 0 to {self.code_size - 1}"
+        else:
+            return
+        raise OrderError(FieldProblem("prompt_codes", problem))
 
     def requests_of(self, order: SongOrder) -> list[SamplingRequest]:
         """One request a candidate, under names that no other order has."""
@@ -108,6 +130,8 @@ class OrderTaker:
         seconds = order.max_duration_s
         num_frames = self.max_frames if seconds is None else int(seconds * FRAME_RATE_HZ)
         prompt = None if order.audio_prompt is None else TokenGrid(self.audio_prompts[order.audio_prompt])
+        if order.prompt_codes is not None:
+            prompt = TokenGrid(np.array(order.prompt_codes, dtype=np.int32)).window(0, self.max_prompt_frames)
         description = parse_description(order.description).text if order.description.strip() else None
         conditions = Conditions(order.lyrics, description, prompt)
         asked = {name: getattr(order, name) for name in ("temperature", "top_k", "top_p", "guidance")}

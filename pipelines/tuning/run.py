@@ -41,6 +41,7 @@ class TuningConfig:
     beta: float = 0.1
     lora: LoraOptions | None = None
     recompute: bool = False
+    compile: bool = False
     precision: Precision = Precision.NATIVE
     workers: int = 0
     use_gpu: bool = False
@@ -79,6 +80,7 @@ def tuning_phase(config: TuningConfig, model: Path, model_config: LeLMConfig, da
         checkpoint_every=config.checkpoint_every,
         chunked_loss=model_config.num_classes > MANY_CLASSES,
         recompute_activations=config.recompute,
+        compile_layers=config.compile,
         lora=config.lora,
     )
 

@@ -14,11 +14,13 @@ from levo.codec.stems import Stems
 from levo.model.store import load_model
 from levo.song.tokens import TokenGrid
 from levo.song.waveform import Waveform, mono_waveform
-from pipelines.generation import run as generation_run
+from pipelines.generation import in_process
+from pipelines.generation.in_process import InProcessSinger, SingingConfig
 from pipelines.generation.order_file import read_orders
 from pipelines.generation.prompts import PromptSource
 from pipelines.generation.results import ResultsFolder, SongParts
-from pipelines.generation.run import GenerationConfig, GenerationError, GenerationOutcome, generate
+from pipelines.generation.run import GenerationConfig, GenerationOutcome, generate
+from pipelines.generation.singer import GenerationError
 
 LYRICS = "[verse] sun and moon."
 
@@ -123,7 +125,7 @@ def test_settings_that_fit_no_song_are_named(
 def test_rows_may_be_as_many_as_the_memory_holds(
     command: list[str], order_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(generation_run, "available_bytes", lambda device: 1000)
+    monkeypatch.setattr(in_process, "available_bytes", lambda device: 1000)
     assert cli.main([*command, "--rows", "0"]) == 1
     assert (
         "one song of 20 frames needs 0.00 GB beside the weights, 0.00 GB more than there is" in capsys.readouterr().err
@@ -131,6 +133,23 @@ def test_rows_may_be_as_many_as_the_memory_holds(
     monkeypatch.undo()
     cli.main([*command, "--rows", "0"])
     assert " drawn, 0 done before, " in capsys.readouterr().out
+
+
+def test_layers_that_come_one_by_one_and_narrow_weights_change_the_memory_alone_or_the_songs(
+    command: list[str], tmp_path: Path
+) -> None:
+    for name, options in {"out": [], "low": ["--low-memory"], "bf16": ["--dtype", "bfloat16"]}.items():
+        cli.main([*command[:2], str(tmp_path / name), *command[3:], *options])
+    whole, low, narrow = (np.load(tmp_path / name / "tokens" / "three.npy") for name in ("out", "low", "bf16"))
+    np.testing.assert_array_equal(low, whole)
+    assert narrow.shape[0] == 3
+
+
+def test_a_device_that_is_not_here_is_named(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*command, "--device", "cuda:99"]) == 1
+    assert "device 'cuda:99': this machine has" in capsys.readouterr().err
+    assert cli.main([*command, "--device", "abacus"]) == 1
+    assert "device 'abacus'" in capsys.readouterr().err
 
 
 class SteadyCodec:
@@ -162,10 +181,16 @@ class SteadyCodec:
 
 def drawn(order_file: Path, model: Path, out: Path, parts: SongParts, codec: SteadyCodec) -> GenerationOutcome:
     loaded = load_model(model)
-    prompts = PromptSource(loaded.model.config, order_file.parent, None, None, None)
-    config = GenerationConfig(parts=parts, max_duration_s=0.8)
+    prompts = PromptSource(24, 6, order_file.parent, None, None, None)
+    singer = InProcessSinger(model, loaded, SingingConfig(max_duration_s=0.8))
     return generate(
-        read_orders(order_file), model, loaded, config, prompts, codec, ResultsFolder(out), lambda _done, _all: None
+        read_orders(order_file),
+        singer,
+        GenerationConfig(parts),
+        prompts,
+        codec,
+        ResultsFolder(out),
+        lambda _done, _all: None,
     )
 
 

@@ -102,6 +102,24 @@ def test_songs_behind_one_prefix_are_what_they_are_behind_one_each(
     torch.testing.assert_close(found[3][1], found[1][1], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
+def test_compiled_layers_give_the_losses_and_gradients_of_plain_ones(model: LeLM) -> None:
+    tokens = some_tokens(model.config, [5, 12])
+    found = []
+    for is_compiled in (False, True):
+        if is_compiled:
+            model.compile_layers()
+        for num_columns in (NUM_COLUMNS, NUM_COLUMNS - 2):
+            sequence = some_sequence(model.config, 2)[:, :, :num_columns]
+            output = model(sequence, tokens, targets=Targets(sequence[:, :, : -model.config.max_delay]))
+            model.zero_grad()
+            torch.autograd.backward(torch.stack([losses.sum() for losses in output.losses]).sum())
+            gradients = [one.grad.clone() for one in model.parameters() if one.grad is not None]
+            found.append(([losses.detach() for losses in output.losses], gradients))
+    for plain, compiled in zip(found[:2], found[2:], strict=True):
+        torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5)
+
+
 def test_prefixes_of_several_lengths_are_not_shared(model: LeLM) -> None:
     tokens, sequence = some_tokens(model.config, [5]), some_sequence(model.config, 2)
     with pytest.raises(ValueError, match="2 songs a prefix"):

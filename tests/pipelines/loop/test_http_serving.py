@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from jobs import cli
 from levo.codec.stems import Stems
 from levo.model.conditions import Conditions
 from levo.model.lelm import new_lelm
@@ -90,7 +91,7 @@ def service(
         probe.bind(("127.0.0.1", 0))
         address = Address(port=probe.getsockname()[1])
     prompt = np.arange(18, dtype=np.int32).reshape(3, 6)
-    orders = OrderTaker({"prompt-1": prompt}, SamplingParameters(temperature=1.0), LENGTH.max_frames)
+    orders = OrderTaker({"prompt-1": prompt}, SamplingParameters(temperature=1.0), LENGTH.max_frames, 24, 6)
     http = HttpConfig(models, folder / "pointer", orders, SquareCodec)  # type: ignore[arg-type]
     # Workers cannot import a test module by its name.
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -158,6 +159,44 @@ def test_lyrics_are_refused_with_line_and_column(service: Service) -> None:
     assert status == 422
     (problem,) = answer["errors"]
     assert (problem["field"], problem["line"], problem["column"]) == ("lyrics", 2, 13)
+
+
+def test_a_file_of_orders_is_sung_by_the_service(service: Service, tmp_path: Path) -> None:
+    prompt = np.arange(18, dtype=np.int32).reshape(3, 6)
+    np.save(tmp_path / "prompt.npy", prompt)
+    orders = [
+        {"idx": "one", "gt_lyric": LYRICS, "descriptions": "dark", "seed": 7, "prompt_codes_path": "prompt.npy"},
+        {"idx": "two", "gt_lyric": LYRICS, "seed": 8},
+        {"idx": "long", "gt_lyric": "[verse] " + "sun " * 4000 + ".", "seed": 9},
+    ]
+    file, out = tmp_path / "orders.jsonl", tmp_path / "out"
+    file.write_text("".join(json.dumps(order) + "\n" for order in orders))
+    command = ["generate", str(file), str(out), "--endpoint", service.address.url, "--temperature", "0.9"]
+    assert cli.main(command) == 1
+    found = {row["idx"]: row for row in map(json.loads, (out / "results.jsonl").read_text().splitlines())}
+    expected = drawn(service.models / "first", [7], SamplingParameters(temperature=0.9), TokenGrid(prompt))
+    assert np.load(found["one"]["tokens_path"]).tolist() == expected[0]
+    assert found["two"]["model_digest"] == model_digest(service.models / "first")
+    assert "the model takes 16" in found["long"]["error"]
+    first = (out / "tokens" / "one.npy").stat().st_mtime_ns
+    assert cli.main(command) == 1
+    assert (out / "tokens" / "one.npy").stat().st_mtime_ns == first
+
+
+@pytest.mark.parametrize(
+    ("codes", "problem"),
+    [
+        ([[1, 2], [3, 4]], "lists of [2] codes; expected 3 of one length"),
+        ([[1], [2], [3, 4]], "lists of [1, 2] codes"),
+        ([[1], [24], [3]], "codes outside 0 to 23"),
+        ([[], [], []], "lists of [0] codes"),
+    ],
+)
+def test_prompt_codes_are_checked(service: Service, codes: list[list[int]], problem: str) -> None:
+    status, answer = service.ask("POST", "/songs", {"lyrics": LYRICS, "prompt_codes": codes})
+    assert status == 422
+    assert answer["errors"][0]["field"] == "prompt_codes"
+    assert problem in answer["errors"][0]["problem"]
 
 
 def test_prompts_are_listed(service: Service) -> None:

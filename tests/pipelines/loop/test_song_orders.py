@@ -11,7 +11,13 @@ from levo.model.sampling.request import SamplingParameters
 from pipelines.loop.song_orders import FieldProblem, OrderError, OrderTaker
 
 PROMPT = np.arange(18, dtype=np.int32).reshape(3, 6)
-TAKER = OrderTaker({"prompt-1": PROMPT}, SamplingParameters(temperature=0.7, top_k=5), max_frames=100)
+TAKER = OrderTaker(
+    {"prompt-1": PROMPT},
+    SamplingParameters(temperature=0.7, top_k=5),
+    max_frames=100,
+    code_size=24,
+    max_prompt_frames=6,
+)
 RIGHT: dict[str, Any] = {"lyrics": "[verse] sun and moon."}
 
 
