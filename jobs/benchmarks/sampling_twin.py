@@ -113,8 +113,9 @@ class SamplingTwin:
         return codes
 
 
-def _projected(layer: nn.Linear, x: Tensor) -> Tensor:
+def _projected(layer: nn.Module, x: Tensor) -> Tensor:
     """Torch's own product, as published; our layers' for a few rows is another."""
+    assert isinstance(layer, nn.Linear)
     return functional.linear(x, layer.weight, layer.bias)
 
 

@@ -4,6 +4,7 @@ The products are those of a model that lies on the device whole, so the songs ar
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ class _LayerStreamer:
         self._parameters = [dict(layer.named_parameters()) for layer in layers]
         self._host = [self._of_host(parameters) for parameters in self._parameters]
         self._coming: dict[int, _Weights] = {}
-        self._copies = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._copies: Any = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def bring(self, place: int) -> None:
         """Have a layer's weights on the device, and the next one's on their way."""

@@ -91,10 +91,11 @@ class EndpointSinger:
         return reason
 
     def _order(self, asked: Asked) -> dict[str, Any]:
-        conditions, order = asked.conditions, {"seed": asked.seed, **self._config.chosen}
+        conditions = asked.conditions
+        order: dict[str, Any] = {"seed": asked.seed, **self._config.chosen}
         order |= {"lyrics": conditions.lyrics, "description": conditions.description or ""}
-        if conditions.prompt is not None:
-            order["prompt_codes"] = conditions.prompt.codes.tolist()
+        if conditions.audio_prompt is not None:
+            order["prompt_codes"] = conditions.audio_prompt.codes.tolist()
         if self._config.max_duration_s is not None:
             order["max_duration_s"] = self._max_frames / FRAME_RATE_HZ
         return order

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from levo.model.conditions import Conditions
+from levo.model.sampling.request import SampledSong
 from pipelines.generation.endpoint import EndpointError, EndpointSinger
 from pipelines.generation.in_process import SingingConfig
 from pipelines.generation.singer import Asked, GenerationError
@@ -75,6 +76,7 @@ def test_a_service_that_is_busy_is_asked_again(service: FakeService) -> None:
     busy = {"errors": [{"field": None, "problem": "no song engine answers"}]}
     service.answers = [(503, busy), (503, busy), (200, {"songs": [SONG]})]
     song = sung(service)
+    assert isinstance(song, SampledSong)
     assert song.tokens.codes.tolist() == [[1], [2], [3]]
 
 
