@@ -17,11 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from jobs.benchmarks.arms import Measured, in_turn, print_measured
-from jobs.benchmarks.training import TrainingSetting, llama, llama_weights, our_name
+from jobs.benchmarks.training import LanguageTower, TrainingSetting, llama, llama_weights, our_name
 from levo.alignment.dpo import PairLogProbabilities, preference_loss
 from levo.model.branches import BranchedLayout
-from levo.model.head import Head
-from levo.model.tower import Tower
 from levo.training.losses import sequence_log_probability
 
 OURS, OURS_STORED, TRL, TRL_STORED = "ours", "ours_stored", "trl", "trl_stored"
@@ -105,21 +103,8 @@ def _spread(arms: dict[str, Measured]) -> float:
     return max(values) - min(values)
 
 
-class _Tower1(nn.Module):
-    def __init__(self, setting: TrainingSetting) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(setting.num_classes, setting.width)
-        self.tower = Tower(
-            width=setting.width,
-            num_heads=setting.num_heads,
-            inner_width=setting.inner_width,
-            num_layers=setting.num_layers,
-            rope_base=1e4,
-            num_positions=setting.num_positions,
-        )
-        self.head = Head(setting.width, setting.num_classes)
-
-    def forward(self, prefixes: Tensor, songs: Tensor) -> Tensor:
+class _PairTower(LanguageTower):
+    def log_probabilities(self, prefixes: Tensor, songs: Tensor) -> Tensor:
         """Log-probabilities [2 * pair]: of the first songs, then of the second ones."""
         pairs = songs.flatten(0, 1)
         layout = BranchedLayout(prefixes.shape[1], pairs.shape[1] - 1, 2)
@@ -133,9 +118,9 @@ class _Tower1(nn.Module):
 def run_ours(setting: PreferenceSetting, *, is_stored: bool) -> Measured:
     """Our steps."""
     weights = {our_name(name): tensor for name, tensor in llama_weights(setting.tower).items()}
-    policy = _Tower1(setting.tower)
+    policy = _PairTower(setting.tower)
     policy.load_state_dict(weights)
-    reference = _Tower1(setting.tower)
+    reference = _PairTower(setting.tower)
     reference.load_state_dict(weights)
     optimiser = torch.optim.AdamW(policy.parameters(), lr=setting.learning_rate, weight_decay=0.0, fused=True)
     prefixes, songs = setting.pairs()
@@ -144,14 +129,14 @@ def run_ours(setting: PreferenceSetting, *, is_stored: bool) -> Measured:
 
     def of_reference(batch: slice) -> Tensor:
         with torch.no_grad():
-            return reference(prefixes[batch], songs[:, batch])  # type: ignore[no-any-return]
+            return reference.log_probabilities(prefixes[batch], songs[:, batch])
 
     stored = [of_reference(batch) for batch in batches] if is_stored else []
     seconds, loss = [], torch.zeros(())
     for step, batch in enumerate(batches):
         begun = time.process_time()
         known = stored[step] if is_stored else of_reference(batch)
-        found = policy(prefixes[batch], songs[:, batch])
+        found = policy.log_probabilities(prefixes[batch], songs[:, batch])
         outcome = preference_loss(PairLogProbabilities(*found.chunk(2)), PairLogProbabilities(*known.chunk(2)), _BETA)
         loss = outcome.losses.mean()
         torch.autograd.backward(loss)

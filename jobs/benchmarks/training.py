@@ -70,7 +70,9 @@ def compare_training(setting: TrainingSetting, num_rounds: int = 2) -> TrainingC
     return TrainingComparison(in_turn("jobs.benchmarks.training", ARMS, plain, num_rounds), setting.num_tokens)
 
 
-class _Tower1(nn.Module):
+class LanguageTower(nn.Module):
+    """The language model alone: embedding, tower and head."""
+
     def __init__(self, setting: TrainingSetting) -> None:
         super().__init__()
         self.embed = nn.Embedding(setting.num_classes, setting.width)
@@ -85,6 +87,7 @@ class _Tower1(nn.Module):
         self.head = Head(setting.width, setting.num_classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """The mean loss of all tokens but the first."""
         states = self.tower(self.embed(tokens))[:, :-1]
         loss: Tensor = self.head(states, tokens[:, 1:], measure="loss") / tokens[:, 1:].numel()
         return loss
@@ -134,7 +137,7 @@ def prepared(arm: str, setting: TrainingSetting) -> Callable[[], float]:
     weights = llama_weights(setting)
     model: nn.Module
     if arm in (OURS, OURS_RECOMPUTED, OURS_BF16):
-        model = _Tower1(setting)
+        model = LanguageTower(setting)
         model.tower.recomputes = arm == OURS_RECOMPUTED
         model.load_state_dict({our_name(name): tensor for name, tensor in weights.items()})
     else:
@@ -148,7 +151,7 @@ def prepared(arm: str, setting: TrainingSetting) -> Callable[[], float]:
 
     def step() -> float:
         with torch.autocast("cpu", torch.bfloat16, enabled=arm.endswith("bf16")):
-            loss: Any = model(tokens) if isinstance(model, _Tower1) else model(tokens, labels=tokens).loss
+            loss: Any = model(tokens) if isinstance(model, LanguageTower) else model(tokens, labels=tokens).loss
         torch.autograd.backward(loss)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
