@@ -14,7 +14,8 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None
     """
     if queries.device.type == "cpu" and (torch.is_autocast_enabled("cpu") or values.dtype is not torch.float32):
         with torch.autocast("cpu", enabled=False):
-            return attention(queries.float(), keys.float(), values.float(), bias).to(values.dtype)
+            wide_bias = None if bias is None else bias.float()
+            return attention(queries.float(), keys.float(), values.float(), wide_bias).to(values.dtype)
     if bias is None or queries.device.type != "cpu" or queries.shape[2] > 1:
         return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, is_causal=bias is None)
     scores = torch.matmul(queries * queries.shape[-1] ** -0.5, keys.transpose(2, 3))

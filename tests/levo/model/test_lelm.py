@@ -120,6 +120,16 @@ def test_compiled_layers_give_the_losses_and_gradients_of_plain_ones(model: LeLM
         torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5)
 
 
+def test_songs_behind_one_prefix_run_in_bfloat16_products(model: LeLM, masked_config: LeLMConfig) -> None:
+    attended = LeLM(replace(masked_config, prefix_padding="attended"))
+    tokens, sequence = some_tokens(masked_config, [5]), some_sequence(masked_config, 2)
+    exact = attended(sequence, tokens, branches=2).logits
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = attended(sequence, tokens, branches=2).logits
+    for one, other in zip(exact, rounded, strict=True):
+        torch.testing.assert_close(other, one, atol=0.1, rtol=0.1)
+
+
 def test_prefixes_of_several_lengths_are_not_shared(model: LeLM) -> None:
     tokens, sequence = some_tokens(model.config, [5]), some_sequence(model.config, 2)
     with pytest.raises(ValueError, match="2 songs a prefix"):

@@ -231,6 +231,9 @@ def test_a_swap_under_load_loses_no_order(service: Service) -> None:
         "status": "ok",
         "model": "second",
         "model_digest": digests["second"],
+        "code_size": 24,
+        "max_frames": 40,
+        "max_prompt_frames": 6,
     }
 
 
