@@ -40,7 +40,7 @@ class GenerateOptions:
     device: str = "cpu"
     """Where songs are drawn, such as cuda."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """What weights and caches are kept in. Narrower ones draw other songs, in half the memory."""
+    """What weights are kept in, and on a GPU the caches. Narrower ones draw other songs, in less memory."""
     low_memory: bool = False
     """Keep the layers' weights with the host and bring them to the device one by one: the same songs, only slower."""
     rows: int = 8

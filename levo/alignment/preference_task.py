@@ -73,7 +73,7 @@ class PreferenceTask:
             examples = [*chosen.tolist(), *rejected.tolist()]
             asked = self._conditions.rows(chosen)
             # Both songs of a pair stand behind one prefix where prefixes have one length.
-            if self._config.prefix_padding != "attended":
+            if not self._config.shares_prefixes:
                 asked = concatenate_conditions([asked, asked])
             songs = SongBatch(padded_codes(self._pairs.songs, examples, self._config), asked)
             tokens = [len(Stream) * num_tokens_of(self._pairs.songs, [index]) for index in examples]

@@ -4,7 +4,7 @@ A branch attends to the prefix and to itself, never to another branch, and its p
 its states are what they would be in a sequence of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,8 @@ class BranchedLayout:
     prefix_length: int
     num_codes: int
     num_branches: int
+    _biases: dict[torch.dtype, Tensor] = field(default_factory=dict)
+    """What hides later positions, made once: every layer keeps it for its gradient."""
 
     def positions(self, device: torch.device) -> Int[Tensor, "1 packed"]:
         """What the towers rotate by."""
@@ -60,6 +62,11 @@ class BranchedLayout:
         return torch.cat([tensor[:, :, : self.prefix_length], tensor[:, :, branch]], dim=2)
 
     def _bias(self, queries: Tensor) -> Float[Tensor, "position prefix_and_branch"]:
-        shape = (self.num_codes, self.prefix_length + self.num_codes)
-        is_ahead = torch.ones(shape, dtype=torch.bool, device=queries.device).triu(self.prefix_length + 1)
-        return torch.zeros(shape, dtype=queries.dtype, device=queries.device).masked_fill(is_ahead, -torch.inf)
+        # On a CPU attention is computed in float32.
+        dtype = torch.float32 if queries.device.type == "cpu" else queries.dtype
+        if dtype not in self._biases:
+            shape = (self.num_codes, self.prefix_length + self.num_codes)
+            is_ahead = torch.ones(shape, dtype=torch.bool, device=queries.device).triu(self.prefix_length + 1)
+            zeros = torch.zeros(shape, dtype=dtype, device=queries.device)
+            self._biases[dtype] = zeros.masked_fill(is_ahead, -torch.inf)
+        return self._biases[dtype]

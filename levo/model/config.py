@@ -100,6 +100,11 @@ class LeLMConfig:
         return self.max_lyrics_tokens + self.prompt_positions + self.max_description_tokens
 
     @property
+    def shares_prefixes(self) -> bool:
+        """Whether all prefixes have one length, so that several songs can stand behind one in a forward pass."""
+        return self.prefix_padding == "attended"
+
+    @property
     def max_frames(self) -> int:
         """The longest song that the position tables hold, with the longest prefix."""
         shortest = min(self.max_positions, self.max_decoder_positions)

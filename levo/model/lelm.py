@@ -154,7 +154,7 @@ class LeLM(nn.Module):
         `freeze_language_model` computes the language model's states without gradient, as stage 2 trains the decoder;
         the mixed stream then has no losses. With `branches` there are so many times as many songs as conditions, first
         one for all conditions, then the next: each prefix is computed once for all of its songs. That takes a model
-        whose prefixes have one length (`shares_prefixes`).
+        whose prefixes have one length (`LeLMConfig.shares_prefixes`).
         """
         prefix = self.condition_provider(conditions)
         layout = self._layout_of(prefix, sequence.shape[-1], branches)
@@ -196,15 +196,10 @@ class LeLM(nn.Module):
                 num_correct.append(head(aligned, wanted, ignored=ignored, measure="num_correct"))
         return LeLMOutput((), language_states, decoder_states, layout, tuple(losses), tuple(num_correct))
 
-    @property
-    def shares_prefixes(self) -> bool:
-        """Whether several songs can stand behind one prefix in a forward pass."""
-        return self.config.prefix_padding == "attended"
-
     def _layout_of(self, prefix: Prefix, num_codes: int, branches: int) -> PackedLayout | BranchedLayout:
         if branches == 1:
             return self.layout(prefix, num_codes)
-        if not self.shares_prefixes:
+        if not self.config.shares_prefixes:
             raise ValueError(f"{branches} songs a prefix; this model's prefixes differ in length, so it takes one")
         return BranchedLayout(prefix.is_used.shape[1], num_codes, branches)
 

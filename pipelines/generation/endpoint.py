@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from levo.model.sampling.request import SampledSong
-from levo.song.tokens import FRAME_RATE_HZ, TokenGrid
+from levo.song.tokens import FRAME_RATE_HZ, NUM_STREAMS, TokenGrid
 from pipelines.generation.in_process import SingingConfig
 from pipelines.generation.singer import Asked, ModelFacts
 
@@ -86,7 +86,7 @@ class EndpointSinger:
             except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
                 reason = f"the service at {self._url} does not answer: {getattr(error, 'reason', error)}"
             else:
-                tokens = TokenGrid(np.array(song["tokens"], dtype=np.int32).reshape(3, -1))
+                tokens = TokenGrid(np.array(song["tokens"], dtype=np.int32).reshape(NUM_STREAMS, -1))
                 return SampledSong(asked.idx, song["seed"], tokens, song["ended"], song["model_digest"])
         return reason
 
