@@ -41,10 +41,16 @@ def measured(prepare: Callable[[], Callable[[], float]], num_repeats: int, num_w
     return Measured(tuple(seconds), _peak_bytes() - before, value)
 
 
-def run_arm(module: str, arm: str, settings: Mapping[str, Any]) -> Measured:
-    """Run `module` as a program that prints what it `measured` of an arm; raises `RuntimeError` with its last lines."""
+def run_arm(
+    module: str, arm: str, settings: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> Measured:
+    """Run `module` as a program that prints what it `measured` of an arm; raises `RuntimeError` with its last lines.
+
+    `environment` is added to that program's.
+    """
     command = [sys.executable, "-m", module, arm, json.dumps(dict(settings))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+    variables = os.environ | dict(environment or {})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)  # noqa: S603 - our own
     if done.returncode:
         raise RuntimeError(f"arm {arm} of {module} failed: {done.stderr.strip()[-500:]}")
     plain = json.loads(done.stdout.splitlines()[-1])
@@ -56,12 +62,21 @@ def print_measured(found: Measured) -> None:
     print(json.dumps(asdict(found)))
 
 
-def in_turn(module: str, arms: Sequence[str], settings: Mapping[str, Any], num_rounds: int) -> dict[str, Measured]:
-    """Arms by turns, so that a slow spell of the machine falls on all; seconds of all rounds, the largest peak."""
+def in_turn(
+    module: str,
+    arms: Sequence[str],
+    settings: Mapping[str, Any],
+    num_rounds: int,
+    environments: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[str, Measured]:
+    """Arms by turns, so that a slow spell of the machine falls on all; seconds of all rounds, the largest peak.
+
+    `environments` holds, by the arm's name, what is added to its environment.
+    """
     rounds: dict[str, list[Measured]] = {arm: [] for arm in arms}
     for _ in range(num_rounds):
         for arm in arms:
-            rounds[arm].append(run_arm(module, arm, settings))
+            rounds[arm].append(run_arm(module, arm, settings, (environments or {}).get(arm)))
     return {
         arm: Measured(
             tuple(second for one in found for second in one.seconds),

@@ -2,15 +2,18 @@
 
 Both have the same weights, tokens, optimiser and loss, and as many threads as the machine has cores. Ours
 takes the stage-1 step as training does: embedding, tower, losses piece by piece; `ours_recomputed` keeps the layers'
-inputs alone.
+inputs alone. Arms `.._jemalloc` allocate by the library of that name that comes with Ray, told to give nothing back to
+the system: how fast a step on a CPU is, and how much it holds, depends on the allocator too.
 """
 
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +23,8 @@ from levo.model.tower import Tower
 
 OURS, OURS_RECOMPUTED, TRANSFORMERS = "ours", "ours_recomputed", "transformers"
 OURS_BF16, TRANSFORMERS_BF16 = "ours_bf16", "transformers_bf16"
-ARMS = (OURS, OURS_RECOMPUTED, TRANSFORMERS, OURS_BF16, TRANSFORMERS_BF16)
+OURS_JEMALLOC, TRANSFORMERS_JEMALLOC = "ours_jemalloc", "transformers_jemalloc"
+ARMS = (OURS, OURS_RECOMPUTED, TRANSFORMERS, OURS_BF16, TRANSFORMERS_BF16, OURS_JEMALLOC, TRANSFORMERS_JEMALLOC)
 _RATE = 1e-3
 
 
@@ -67,7 +71,14 @@ class TrainingComparison:
 def compare_training(setting: TrainingSetting, num_rounds: int = 2) -> TrainingComparison:
     """Run all arms by turns."""
     plain = {name: getattr(setting, name) for name in TrainingSetting.__dataclass_fields__}
-    return TrainingComparison(in_turn("jobs.benchmarks.training", ARMS, plain, num_rounds), setting.num_tokens)
+    environments = dict.fromkeys((OURS_JEMALLOC, TRANSFORMERS_JEMALLOC), _jemalloc())
+    found = in_turn("jobs.benchmarks.training", ARMS, plain, num_rounds, environments)
+    return TrainingComparison(found, setting.num_tokens)
+
+
+def _jemalloc() -> dict[str, str]:
+    library = Path(ray.__file__).parent / "core" / "libjemalloc.so"
+    return {"LD_PRELOAD": str(library), "MALLOC_CONF": "oversize_threshold:0,dirty_decay_ms:-1,muzzy_decay_ms:-1"}
 
 
 class LanguageTower(nn.Module):
@@ -136,7 +147,7 @@ def prepared(arm: str, setting: TrainingSetting) -> Callable[[], float]:
     """One step of an arm, as a function that returns its loss."""
     weights = llama_weights(setting)
     model: nn.Module
-    if arm in (OURS, OURS_RECOMPUTED, OURS_BF16):
+    if arm.startswith(OURS):
         model = LanguageTower(setting)
         model.tower.recomputes = arm == OURS_RECOMPUTED
         model.load_state_dict({our_name(name): tensor for name, tensor in weights.items()})

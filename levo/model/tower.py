@@ -1,5 +1,6 @@
 """A causal Llama tower: RMSNorm, rotary attention and SwiGLU blocks, with an optional key-value cache."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from levo.model.attention import attention
 from levo.model.kv_cache import CacheWriter
 from levo.model.linear import Linear
+from levo.model.recomputed import forgotten
 
 _INITIAL_STD = 0.02
 
@@ -25,9 +27,41 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """The normalised vectors, in the dtype of `x`."""
-        wide = x.float()
-        quotient = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
-        return self.weight * quotient.to(x.dtype)
+        return _Normalised.apply(x, self.weight, self.epsilon)  # type: ignore[no-any-return,no-untyped-call]
+
+
+def _normalised(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    quotient = _quotient(x, epsilon)[1].to(x.dtype)
+    return quotient.mul_(weight) if quotient.dtype is weight.dtype else quotient * weight
+
+
+def _quotient(x: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    """1 / rms(x) and x / rms(x), in float32."""
+    wide = x.float()
+    scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)
+    return scale, wide * scale
+
+
+class _Normalised(torch.autograd.Function):
+    """The norm, whose gradient keeps its input alone: with q = x / rms(x) and g the gradient by q,
+    that of x is (g - q mean(g q)) / rms(x)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.again = partial(_normalised, epsilon=epsilon)
+        return _normalised(x, weight, epsilon)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        scale, quotient = _quotient(x, ctx.again.keywords["epsilon"])
+        for_weight = None
+        if ctx.needs_input_grad[1]:
+            for_weight = (gradient * quotient).flatten(0, -2).sum(0).to(weight.dtype)
+        by_quotient = (gradient * weight).float()
+        for_x = scale * (by_quotient - quotient * (by_quotient * quotient).mean(-1, keepdim=True))
+        return for_x.to(x.dtype), for_weight, None
 
 
 class Rotary(nn.Module):
@@ -87,10 +121,15 @@ class FeedForward(nn.Module):
         self.up_proj = Linear(width, inner_width, bias=False)
         self.down_proj = Linear(inner_width, width, bias=False)
 
-    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
-        """The block's update to each position."""
+    def forward(self, x: Float[Tensor, "*batch width"], *, forgets: bool = True) -> Float[Tensor, "*batch width"]:
+        """The block's update to each position; what its last layer is given is not kept where it `forgets`."""
         gated: Tensor = _Gated.apply(self.gate_proj(x), self.up_proj(x))  # type: ignore[no-untyped-call]
-        return self.down_proj(gated)  # type: ignore[no-any-return]
+        with forgotten(gated, forgets):
+            return self.down_proj(gated)  # type: ignore[no-any-return]
+
+
+def _gated(gate: Tensor, up: Tensor) -> Tensor:
+    return functional.silu(gate).mul_(up)
 
 
 class _Gated(torch.autograd.Function):
@@ -99,7 +138,8 @@ class _Gated(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
         ctx.save_for_backward(gate, up)
-        return functional.silu(gate) * up
+        ctx.again = _gated
+        return _gated(gate, up)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,11 +158,23 @@ class Block(nn.Module):
         self.mlp = FeedForward(width, inner_width)
 
     def forward(
-        self, x: Float[Tensor, "row position width"], angles: tuple[Tensor, Tensor], cache: CacheWriter | None
+        self,
+        x: Float[Tensor, "row position width"],
+        angles: tuple[Tensor, Tensor],
+        cache: CacheWriter | None,
+        *,
+        forgets: bool = True,
     ) -> Float[Tensor, "row position width"]:
-        """The next layer's input."""
-        x = x + self.self_attn(self.input_layernorm(x), angles, cache)
-        return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
+        """The next layer's input; training keeps neither norms nor gates where it `forgets`.
+
+        It must not where the whole layer is recomputed: what stands in for them would keep the rest.
+        """
+        normed = self.input_layernorm(x)
+        with forgotten(normed, forgets):
+            x = x + self.self_attn(normed, angles, cache)
+        normed = self.post_attention_layernorm(x)
+        with forgotten(normed, forgets):
+            return x + self.mlp(normed, forgets=forgets)  # type: ignore[no-any-return]
 
 
 class Tower(nn.Module):
@@ -152,7 +204,7 @@ class Tower(nn.Module):
         for index, layer in enumerate(self.layers):
             cache = caches[index] if isinstance(caches, list) else caches
             if self.recomputes and torch.is_grad_enabled():
-                x = checkpoint(layer, x, angles, cache, use_reentrant=False)
+                x = checkpoint(layer, x, angles, cache, forgets=False, use_reentrant=False)
             else:
                 x = layer(x, angles, cache)
         return self.norm(x)  # type: ignore[no-any-return]
@@ -160,4 +212,4 @@ class Tower(nn.Module):
 
 def _rotated(x: Float[Tensor, "row head position head_width"], angles: tuple[Tensor, Tensor]) -> Tensor:
     cos, sin = angles
-    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin
+    return (x * cos).add_(x.roll(x.shape[-1] // 2, dims=-1) * sin)

@@ -10,9 +10,10 @@ CARDS_GB = (24, 80, 141)
 """Cards that plans are printed for, by the gigabytes (10^9 bytes) that their makers state."""
 _USABLE = 0.92
 _WIDE, _NARROW = 4, 2
-_KEPT_WIDE, _KEPT_NARROW = (40, 16), (46, 10)
+_KEPT_WIDE, _KEPT_NARROW = (24, 8), (26, 4)
 """Bytes that a block keeps for its gradient at a position, for each of the model's width and of the feed-forward's, in
-float32 and under autocast (where the float32 inputs of norms stay beside the narrow ones of products)."""
+float32 and under autocast: the inputs of both norms, queries, keys, values and what they give, gate and up projection.
+Under autocast a GPU keeps the first in float32, the others narrow, and narrow copies of what products are given."""
 _LOSS_LOGIT_COPIES = 3
 
 
