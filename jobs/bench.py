@@ -16,10 +16,11 @@ class BenchOptions:
     quality, and fine-tuning on the best of the same candidates. `raters` tries the pairing rule on people's ratings.
     `sampling` compares the sampler with the published loop's operations, `training` a step of the language model's
     tower with transformers' Llama, `dpo` a preference step with TRL's (pip install levo[bench]), `merge` measures the
-    merger of three models; all take minutes, and tell ratios of one machine.
+    merger of three models; all take minutes, and tell ratios of one machine. `gpu` tells how near to a CUDA device's
+    limits sampling and stage 1 come at full size.
     """
 
-    name: Annotated[Literal["alignment", "raters", "sampling", "training", "dpo", "merge"], tyro.conf.Positional]
+    name: Annotated[Literal["alignment", "raters", "sampling", "training", "dpo", "merge", "gpu"], tyro.conf.Positional]
     """Which benchmark."""
     seeds: str = "0,1,2"
     """Seeds, with commas between them; each changes corpus, initialisation, order, sampling and prompts."""
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
             raise ValueError("--ratings is missing; expected a file of JSON lines with a list of ratings by axis")
         print(bench_raters(options.ratings, as_json=options.json))
         return 0
-    if options.name in ("sampling", "training", "dpo", "merge"):
+    if options.name in ("sampling", "training", "dpo", "merge", "gpu"):
         from jobs.bench_speed import bench_speed
 
         print(bench_speed(options.name, as_json=options.json))

@@ -5,6 +5,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
+from jobs.benchmarks.accelerator import LARGE, STAGE_1, memory_speed, product_speed, sing, train
 from jobs.benchmarks.arms import machine
 from jobs.benchmarks.dpo import OURS, OURS_STORED, TRL, TRL_STORED, PreferenceSetting, compare_preference
 from jobs.benchmarks.merge import MergeSetting, compare_merge
@@ -23,6 +26,7 @@ from jobs.benchmarks.training import OURS_JEMALLOC, TRANSFORMERS_JEMALLOC, Train
 from jobs.benchmarks.training import OURS_RECOMPUTED as RECOMPUTED
 from jobs.benchmarks.training import TRANSFORMERS as LLAMA_32
 from jobs.benchmarks.training import TRANSFORMERS_BF16 as LLAMA_16
+from levo.model.sampling.recorded import cuda_capture
 from levo.song.tokens import FRAME_RATE_HZ
 
 
@@ -126,9 +130,39 @@ def _sampling() -> Found:
     return Found(tuple(figures), f"The twin's operations:\n\n{twin_profile(setting)}")
 
 
+def _accelerator() -> Found:
+    if not torch.cuda.is_available():
+        raise ValueError("levo bench gpu: this machine has no CUDA device; sampling, training, dpo and merge need none")
+    device = torch.device("cuda")
+    memory, products = memory_speed(device), product_speed(device)
+    figures = []
+    for num_songs, goal in ((1, "<= 0.11"), (20, "<= 0.035")):
+        sung = sing(LARGE, num_songs, device, torch.bfloat16, cuda_capture())
+        name = f"{num_songs} songs of {sung.song_s:g} s at once" if num_songs > 1 else f"one song of {sung.song_s:g} s"
+        figures += [
+            Figure(f"{name}: real-time factor a song", sung.real_time_factor, goal),
+            Figure(f"{name}: bytes a step (GB)", sung.bytes_a_step / 1e9, ""),
+            Figure(f"{name}: share of the memory's speed", sung.bandwidth_share(memory), ""),
+        ]
+    for compiles in (False, True):
+        trained = train(STAGE_1, device, compiles=compiles)
+        name = "stage 1, layers compiled" if compiles else "stage 1"
+        figures += [
+            Figure(f"{name}: tokens a second", STAGE_1.num_tokens / trained.seconds, ""),
+            Figure(f"{name}: model FLOPs utilisation", trained.utilisation(products), ">= 0.45"),
+        ]
+    figures += [
+        Figure("the memory's speed, measured (TB/s)", memory / 1e12, ""),
+        Figure("the products' speed in bfloat16, measured (TFLOP/s)", products / 1e12, ""),
+    ]
+    note = f"{torch.cuda.get_device_name(device)}; FLOPs a step: 6 weights tokens + 6 layers width positions^2 rows."
+    return Found(tuple(figures), note)
+
+
 BENCHMARKS: dict[str, Callable[[], Found]] = {
     "sampling": _sampling,
     "training": _training,
     "dpo": _preference,
     "merge": _merge,
+    "gpu": _accelerator,
 }

@@ -43,6 +43,8 @@ class GenerateOptions:
     """What weights are kept in, and on a GPU the caches. Narrower ones draw other songs, in less memory."""
     low_memory: bool = False
     """Keep the layers' weights with the host and bring them to the device one by one: the same songs, only slower."""
+    cuda_graphs: bool = False
+    """Replay each step as one CUDA graph, in place of launching its kernels one by one; needs --device cuda."""
     rows: int = 8
     """Rows of the batch (a guided song takes two); 0 takes as many as the memory holds, up to 32. Songs of batches with
     other numbers of rows may differ, since products round otherwise."""
@@ -103,6 +105,7 @@ def _singer(options: GenerateOptions) -> "Singer":
         options.top_k,
         options.top_p,
         options.guidance,
+        options.cuda_graphs,
     )
     if options.endpoint is not None:
         from pipelines.generation.endpoint import EndpointSinger
@@ -116,6 +119,11 @@ def _singer(options: GenerateOptions) -> "Singer":
     from levo.model.streaming import stream_layers
 
     device, dtype = chosen_device(options.device), getattr(torch, options.dtype)
+    if options.cuda_graphs and (device.type != "cuda" or options.low_memory):
+        raise ValueError(
+            f"--cuda-graphs with --device {options.device}{' --low-memory' * options.low_memory}: graphs replay what "
+            "stays in place on a CUDA device; leave it out, or take --device cuda without --low-memory"
+        )
     loaded = load_model(options.model, device="cpu" if options.low_memory else device, dtype=dtype)
     if options.low_memory:
         loaded = stream_layers(loaded, device)

@@ -20,7 +20,7 @@ from levo.model.conditions import Conditions
 from levo.model.config import LeLMConfig, TextVocabulary, medium_config
 from levo.model.lelm import new_lelm
 from levo.model.sampling.engine import SamplingEngine
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import RELEASED_PARAMETERS, SamplingParameters, SamplingRequest
 from levo.model.store import LoadedModel
 from levo.model.tokenizer import ConditionEncoder, build_tokenizer

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from levo.model.conditions import ConditionDropout
 from levo.model.config import LeLMConfig, base_config, large_config
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.song.scores import Axis
 from levo.training.precision import Precision
 from pipelines.loop.config import (

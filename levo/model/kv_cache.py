@@ -38,6 +38,10 @@ class RowCaches(Protocol):
         """
         ...
 
+    def extent(self, longest: int) -> int:
+        """How much of the songs such a step reads; steps of one extent have the same operations and shapes."""
+        ...
+
 
 class KVCache:
     """Keys and values of one tower's layers, [layer, row, head, position, head_width], at fixed addresses.
@@ -68,6 +72,11 @@ class KVCache:
         return [
             _PrefillWriter(keys, values, rows, sources) for keys, values in zip(self.keys, self.values, strict=True)
         ]
+
+    def extent(self, longest: int) -> int:
+        """Always all of them."""
+        del longest
+        return 0
 
     def step(
         self, prefix_lengths: Int[Tensor, " row"], columns: Int[Tensor, " row"], longest: int

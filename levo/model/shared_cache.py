@@ -54,11 +54,15 @@ class SharedPrefixCache:
         layers = zip(self._prefix_keys, self._prefix_values, strict=True)
         return [_PrefixWriter(keys, values, slots, sources) for keys, values in layers]
 
+    def extent(self, longest: int) -> int:
+        """The pieces of the songs that are reached."""
+        return longest // PIECE_POSITIONS + 1
+
     def step(
         self, prefix_lengths: Int[Tensor, " row"], columns: Int[Tensor, " row"], longest: int
     ) -> list[CacheWriter]:
         """Writers that add one position to every row."""
-        num_pieces = longest // PIECE_POSITIONS + 1
+        num_pieces = self.extent(longest)
         taken = prefix_lengths.view(-1, self._rows_per_slot).amax(dim=1)
         places = torch.arange(num_pieces * PIECE_POSITIONS, device=columns.device).view(num_pieces, 1, -1)
         prefix_places = torch.arange(self._prefix_keys.shape[3], device=columns.device)

@@ -24,7 +24,8 @@ from levo.model.delay import align_logits, interleave
 from levo.model.kv_cache import KVCache
 from levo.model.lelm import LeLM, LeLMCaches, LeLMOutput
 from levo.model.sampling.choice import guided, penalised
-from levo.model.sampling.lane import EncodedRequest, Lane, LengthClass
+from levo.model.sampling.lane import EncodedRequest, Lane
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import RELEASED_PARAMETERS, SampledSong, SamplingRequest
 from levo.model.store import LoadedModel
 from levo.release.errors import ReleaseError

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from levo.model.sampling.engine import SamplingEngine
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.memory_plan import NoRoomError, available_bytes, lane_that_fits
+from levo.model.sampling.recorded import cuda_capture
 from levo.model.sampling.request import RELEASED_PARAMETERS, SampledSong, SamplingParameters, SamplingRequest
 from levo.model.store import LoadedModel
 from levo.release.importing import release_rules
@@ -27,6 +28,8 @@ class SingingConfig:
     top_k: int | None = None
     top_p: float | None = None
     guidance: float | None = None
+    records_steps: bool = False
+    """Whether steps are replayed as CUDA graphs."""
 
     @property
     def chosen(self) -> dict[str, float]:
@@ -54,7 +57,8 @@ class InProcessSinger:
 
     def sing(self, asked: Iterable[Asked]) -> Iterator[tuple[str, SampledSong | str]]:
         """Songs as they are finished; raises `NoRoomError` where the memory does not hold the batch."""
-        engine = SamplingEngine(self._loaded, [self._length_class()])
+        capture = cuda_capture() if self._config.records_steps else None
+        engine = SamplingEngine(self._loaded, [self._length_class()], capture)
         for one in asked:
             try:
                 engine.submit(SamplingRequest(one.idx, one.conditions, one.seed, self._max_frames, self._parameters))

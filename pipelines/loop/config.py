@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from levo.model.conditions import ConditionDropout
 from levo.model.config import LeLMConfig
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.song.scores import Axis
 from levo.training.precision import Precision
 from pipelines.rendered.noise import NoiseShares

@@ -21,7 +21,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from levo.model.sampling.engine import SamplingEngine
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.loop import EngineLoop
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import ModelFolderError, load_config, load_model

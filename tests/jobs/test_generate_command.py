@@ -152,6 +152,11 @@ def test_a_device_that_is_not_here_is_named(command: list[str], capsys: pytest.C
     assert "device 'abacus'" in capsys.readouterr().err
 
 
+def test_graphs_are_for_cuda_devices(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*command, "--cuda-graphs"]) == 1
+    assert "--cuda-graphs with --device cpu: graphs replay" in capsys.readouterr().err
+
+
 class SteadyCodec:
     """Decodes each frame to 640 samples: the vocal to 0.1, the accompaniment to 0.2."""
 

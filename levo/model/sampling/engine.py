@@ -9,8 +9,10 @@ import numpy as np
 
 from levo.model.conditioners import used_positions
 from levo.model.config import LeLMConfig
-from levo.model.sampling.lane import EncodedRequest, Lane, LengthClass
+from levo.model.sampling.lane import EncodedRequest, Lane
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.placement import Placement
+from levo.model.sampling.recorded import Capture
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import LoadedModel
 from levo.model.tokenizer import DESCRIPTION_TAGS, ConditionEncoder
@@ -37,8 +39,12 @@ class EngineProgress:
 class SamplingEngine:
     """Draws songs. Single-threaded: whoever owns it calls `submit` and `step` in turn."""
 
-    def __init__(self, loaded: LoadedModel, length_classes: Sequence[LengthClass]) -> None:
+    def __init__(
+        self, loaded: LoadedModel, length_classes: Sequence[LengthClass], capture: Capture | None = None
+    ) -> None:
+        """Lanes are allocated as songs come for them; a `capture` records their steps (`recorded.py`)."""
         self._loaded = loaded
+        self._capture = capture
         self._length_classes = tuple(sorted(length_classes, key=lambda length: (length.max_frames, length.max_prefix)))
         self._lanes: dict[LengthClass, Lane] = {}
         self._ids: set[str] = set()
@@ -151,7 +157,7 @@ class SamplingEngine:
         if not self._waiting[length_class]:
             return None
         if lane is None or (lane.loaded is not self._loaded and not lane.num_songs):
-            lane = self._lanes[length_class] = Lane(self._loaded, length_class)
+            lane = self._lanes[length_class] = Lane(self._loaded, length_class, capture=self._capture)
         return lane if lane.loaded is self._loaded else None
 
 

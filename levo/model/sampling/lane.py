@@ -6,6 +6,7 @@ different batch sizes; so a song depends on its request and its lane, never on i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,48 +14,17 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from levo.model.conditions import ConditionTokens, concatenate_conditions, null_condition_tokens
-from levo.model.config import LeLMConfig
 from levo.model.delay import revert
-from levo.model.kv_cache import KVCache, RowCaches
 from levo.model.lelm import LeLMCaches
 from levo.model.sampling.choice import Limits, drawn, guided, penalised, probabilities
+from levo.model.sampling.length_class import LengthClass, checked_room, num_columns, row_caches
 from levo.model.sampling.noise import uniform
 from levo.model.sampling.placement import Placement
+from levo.model.sampling.recorded import Capture, RecordedSteps
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.sampling.rows import Rows, clear_row, empty_rows, start_song
-from levo.model.shared_cache import SharedPrefixCache
 from levo.model.store import LoadedModel
 from levo.song.tokens import TokenGrid
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LengthClass:
-    """The shapes of one lane: its rows, the longest song and prefix, and how many prefixes are computed at once.
-
-    With `rows_per_prefix`, so many neighbouring rows share one copy of their prefix, and a step attends to as much of
-    the songs as the longest has sung: for candidates of the same prompt, and for long songs. Without it every row has
-    its own copy, and a step attends to all there is room for: in fewer operations, for short songs of many prompts.
-    """
-
-    num_rows: int
-    max_frames: int
-    max_prefix: int
-    prefill_rows: int = 8
-    rows_per_prefix: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("num_rows", "max_frames", "max_prefix", "prefill_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"length class: {name} is {getattr(self, name)}; expected at least 1")
-        if self.rows_per_prefix is not None and (self.rows_per_prefix < 1 or self.num_rows % self.rows_per_prefix):
-            raise ValueError(
-                f"length class: rows_per_prefix is {self.rows_per_prefix}; expected a divisor of {self.num_rows} rows"
-            )
-
-    @property
-    def rows_per_slot(self) -> int:
-        """Rows that must begin alike."""
-        return self.rows_per_prefix or 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,9 +64,15 @@ class LogitsError(ValueError):
 class Lane:
     """The batch of one length class, on one model."""
 
-    def __init__(self, loaded: LoadedModel, length_class: LengthClass, steps_per_look: int | None = None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        length_class: LengthClass,
+        steps_per_look: int | None = None,
+        capture: Capture | None = None,
+    ) -> None:
         """Allocate rows and caches. What is finished is looked for every `steps_per_look` steps: on a GPU a look makes
-        the host wait, and a song that runs on for a few columns takes no harm.
+        the host wait, and a song that runs on for a few columns takes no harm. With a `capture` steps are recorded.
         """
         self.loaded = loaded
         self.length_class = length_class
@@ -104,16 +80,17 @@ class Lane:
         self._device = loaded.model.device
         self._steps_per_look = _STEPS_PER_LOOK.get(self._device.type, 1) if steps_per_look is None else steps_per_look
         columns = num_columns(config, length_class, self._steps_per_look)
-        self._last_position = _checked_room(config, length_class) - 1
+        self._last_position = checked_room(config, length_class) - 1
         num_rows = length_class.num_rows
         self._rows: Rows = empty_rows(num_rows, columns, config, self._device)
         self._caches = [
-            _caches(loaded, length_class, num_layers, columns)
+            row_caches(loaded.model, length_class, num_layers, columns)
             for num_layers in (config.num_layers, config.num_decoder_layers)
         ]
         self.placement = Placement(num_rows, length_class.rows_per_slot)
         self._songs: dict[int, _RunningSong] = {}
         self._limits = Limits()
+        self._recorded = None if capture is None else RecordedSteps(capture)
         self._steps_to_look = self._steps_per_look
         self._is_sound = torch.ones(num_rows, dtype=torch.bool, device=self._device)
         self._delays = torch.tensor(config.delays, device=self._device)
@@ -181,18 +158,14 @@ class Lane:
 
         Raises `LogitsError` where the model's logits are no numbers.
         """
-        rows, all_rows = self._rows, self._all_rows
         longest = max((song.num_columns for song in self._songs.values()), default=0)
-        writers = LeLMCaches(*(cache.step(rows.prefix_lengths, rows.column, longest) for cache in self._caches))
-        # Songs that run on after their end may pass the last position; nobody reads what they draw there.
-        positions = (self.loaded.model.config.prefix_length + rows.column).clamp(max=self._last_position)
-        logits = self.loaded.model.step(rows.sequence[all_rows, :, rows.column], positions, writers)
-        self._is_sound &= torch.isfinite(logits.sum(dim=(1, 2)))
-        codes = self._choose(logits)[rows.song_rows]
-        rows.column.add_(self._is_running())
+        if self._recorded is None:
+            self._advance(longest)
+        else:
+            extents = tuple(cache.extent(longest) for cache in self._caches)
+            self._recorded.run((self._limits, extents), partial(self._advance, longest))
         for song in self._songs.values():
             song.num_columns += 1
-        rows.sequence[all_rows, :, rows.column] = codes
         self._steps_to_look -= 1
         if self._steps_to_look:
             return []
@@ -200,6 +173,19 @@ class Lane:
         self._check_logits()
         finished = self._is_finished().tolist()
         return [self._leave(row) for row in list(self._songs) if finished[row]]
+
+    def _advance(self, longest: int) -> None:
+        """A step's work on the device, which waits for nothing and whose addresses and operations are always the same,
+        but for the limits and what of the caches is reached."""
+        rows, all_rows = self._rows, self._all_rows
+        writers = LeLMCaches(*(cache.step(rows.prefix_lengths, rows.column, longest) for cache in self._caches))
+        # Songs that run on after their end may pass the last position; nobody reads what they draw there.
+        positions = (self.loaded.model.config.prefix_length + rows.column).clamp(max=self._last_position)
+        logits = self.loaded.model.step(rows.sequence[all_rows, :, rows.column], positions, writers)
+        self._is_sound.logical_and_(torch.isfinite(logits.sum(dim=(1, 2))))
+        codes = self._choose(logits)[rows.song_rows]
+        rows.column.add_(self._is_running())
+        rows.sequence[all_rows, :, rows.column] = codes
 
     def cancel(self, request_id: str) -> SampledSong | None:
         """Take a running song out, with the frames that all of its streams have reached."""
@@ -293,50 +279,3 @@ class Lane:
         return SampledSong(
             request.request_id, request.seed, tokens, end_frame <= num_frames, self.loaded.digest, interrupted
         )
-
-
-def num_columns(config: LeLMConfig, length_class: LengthClass, steps_per_look: int) -> int:
-    """Columns that a lane holds: the longest song's, and those that it runs on for until its end is noticed."""
-    return length_class.max_frames + config.max_delay + steps_per_look
-
-
-def _checked_room(config: LeLMConfig, length_class: LengthClass) -> int:
-    """The positions that the model has; raises `ValueError` where a song of the class needs more."""
-    room = min(config.max_positions, config.max_decoder_positions)
-    needed = config.prefix_length + 1 + config.max_delay + length_class.max_frames
-    if needed > room:
-        raise ValueError(f"{length_class} needs {needed} positions; the model has {room}")
-    if config.prefix_padding == "attended" and length_class.max_prefix != config.prefix_length:
-        raise ValueError(f"{length_class}: this model's prefix is always {config.prefix_length} positions long")
-    return room
-
-
-def cache_dtype(model_dtype: torch.dtype, device: torch.device) -> torch.dtype:
-    """What keys and values are kept in: on a CPU they are multiplied in float32, and converting them takes longer."""
-    return torch.float32 if device.type == "cpu" else model_dtype
-
-
-def _caches(loaded: LoadedModel, length_class: LengthClass, num_layers: int, columns: int) -> RowCaches:
-    dtype = cache_dtype(loaded.model.dtype, loaded.model.device)
-    config, model, rows_per_slot = loaded.model.config, loaded.model, length_class.rows_per_prefix
-    if rows_per_slot is None:
-        return KVCache(
-            num_layers=num_layers,
-            num_rows=length_class.num_rows,
-            num_heads=config.num_heads,
-            num_positions=length_class.max_prefix + columns,
-            head_width=config.head_width,
-            dtype=dtype,
-            device=model.device,
-        )
-    return SharedPrefixCache(
-        num_layers=num_layers,
-        num_rows=length_class.num_rows,
-        rows_per_slot=rows_per_slot,
-        num_heads=config.num_heads,
-        num_prefix_positions=length_class.max_prefix,
-        num_song_positions=columns,
-        head_width=config.head_width,
-        dtype=dtype,
-        device=model.device,
-    )

@@ -1,13 +1,14 @@
 """How much memory a lane takes, counted from shapes before anything is allocated, and how many rows fit."""
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 import psutil
 import torch
 
 from levo.model.config import LeLMConfig
-from levo.model.sampling.lane import LengthClass, cache_dtype, num_columns
+from levo.model.sampling.length_class import LengthClass, cache_dtype, num_columns
 from levo.model.shared_cache import PIECE_POSITIONS
 
 _USABLE = 0.9
@@ -79,14 +80,14 @@ def lane_that_fits(
         return math.ceil(plan_lane(config, of_rows(num_rows), dtype, device).total / _USABLE)
 
     possible = range(least_rows, largest.num_rows + 1, least_rows)
-    fitting = [num_rows for num_rows in possible if needed(num_rows) <= available_bytes]
-    if not fitting:
+    num_fitting = bisect_right(possible, available_bytes, key=needed)
+    if not num_fitting:
         missing = needed(least_rows) - available_bytes
         raise NoRoomError(
             f"one song of {largest.max_frames} frames needs {needed(least_rows) / 1e9:.2f} GB beside the weights, "
             f"{missing / 1e9:.2f} GB more than there is; ask for shorter songs, a narrower dtype, or more memory"
         )
-    return of_rows(fitting[-1])
+    return of_rows(possible[num_fitting - 1])
 
 
 def available_bytes(device: torch.device) -> int:

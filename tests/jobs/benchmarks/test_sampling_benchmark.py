@@ -10,7 +10,7 @@ from jobs.benchmarks.sampling import ARMS, SamplingSetting, loaded_model, prepar
 from jobs.benchmarks.sampling_twin import SamplingTwin
 from levo.model.conditions import Conditions
 from levo.model.sampling.engine import SamplingEngine
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import SamplingRequest
 
 SMALL = SamplingSetting(

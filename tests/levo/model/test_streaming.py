@@ -6,7 +6,7 @@ import torch
 
 from levo.model.conditions import Conditions
 from levo.model.sampling.engine import SamplingEngine
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import SamplingParameters, SamplingRequest
 from levo.model.store import load_model
 from levo.model.streaming import stream_layers

@@ -24,7 +24,7 @@ from levo.codec.stems import Stems
 from levo.model.conditions import Conditions
 from levo.model.lelm import new_lelm
 from levo.model.sampling.engine import SamplingEngine
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import SamplingParameters, SamplingRequest
 from levo.model.store import load_config, load_model, model_digest, save_model
 from levo.song.tokens import TokenGrid

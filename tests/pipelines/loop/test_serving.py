@@ -14,7 +14,7 @@ from levo.model.conditions import Conditions
 from levo.model.config import demo_config
 from levo.model.lelm import new_lelm
 from levo.model.sampling.engine import RequestError, SamplingEngine
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import ModelFolderError, load_model, save_model
 from levo.model.tokenizer import build_tokenizer

@@ -18,7 +18,8 @@ from levo.model.sampling.engine import (
     encode_request,
     num_to_admit,
 )
-from levo.model.sampling.lane import Lane, LengthClass, LogitsError
+from levo.model.sampling.lane import Lane, LogitsError
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.placement import Placement
 from levo.model.sampling.request import SampledSong, SamplingParameters, SamplingRequest
 from levo.model.store import LoadedModel, load_model

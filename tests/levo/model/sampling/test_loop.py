@@ -7,7 +7,7 @@ import pytest
 
 from levo.model.conditions import Conditions
 from levo.model.sampling.engine import RequestError, SamplingEngine
-from levo.model.sampling.lane import LengthClass
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.loop import EngineLoop, EngineStoppedError
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import LoadedModel

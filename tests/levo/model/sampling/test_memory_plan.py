@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from levo.model.config import large_config
-from levo.model.sampling.lane import Lane, LengthClass
+from levo.model.sampling.lane import Lane
+from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.memory_plan import NoRoomError, available_bytes, lane_that_fits, plan_lane
 from levo.model.store import LoadedModel
 
