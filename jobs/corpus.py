@@ -1,11 +1,14 @@
-"""`levo corpus`: what a corpus holds (`status`), and what could not be used and why (`failures`)."""
+"""`levo corpus`: what a corpus holds, what could not be used and why, what changed, and what is to be tried again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+if TYPE_CHECKING:
+    from pipelines.flow.stage import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,52 @@ class FailuresOptions:
     """Only refusals for this reason."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """Forget refusals, so that the next `levo prepare` tries those recordings again; what was done stays done."""
+
+    corpus: Path
+    """Folder of the corpus."""
+    reason: str | None = None
+    """Only refusals for this reason."""
+    song: tuple[str, ...] = ()
+    """Only these recordings, by their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiffOptions:
+    """Show what changed between two snapshots: songs, labels, refusals, and the versions that made them."""
+
+    corpus: Path
+    """Folder of the corpus."""
+    older: str | None = None
+    """Id of the older snapshot, or how it begins; the newer one's parent unless told."""
+    newer: str | None = None
+    """Id of the newer snapshot, or how it begins; the current one unless told."""
+
+
 CorpusOptions = (
     Annotated[StatusOptions, tyro.conf.subcommand("status")]
     | Annotated[FailuresOptions, tyro.conf.subcommand("failures")]
+    | Annotated[ReplayOptions, tyro.conf.subcommand("replay")]
+    | Annotated[DiffOptions, tyro.conf.subcommand("diff")]
 )
 
 
 def main(arguments: Sequence[str]) -> int:
     """Read the options and print tables."""
-    options: StatusOptions | FailuresOptions = tyro.cli(CorpusOptions, args=list(arguments), prog="levo corpus")
-    if isinstance(options, StatusOptions):
-        _show_status(options)
-    else:
-        _show_failures(options)
+    options: StatusOptions | FailuresOptions | ReplayOptions | DiffOptions = tyro.cli(
+        CorpusOptions, args=list(arguments), prog="levo corpus"
+    )
+    match options:
+        case StatusOptions():
+            _show_status(options)
+        case FailuresOptions():
+            _show_failures(options)
+        case ReplayOptions():
+            _replay(options)
+        case DiffOptions():
+            _show_difference(options)
     return 0
 
 
@@ -70,9 +106,43 @@ def _show_failures(options: FailuresOptions) -> None:
     from jobs.corpus_tables import failure_table
     from pipelines.corpus.snapshot import open_corpus
 
-    refusals = open_corpus(options.corpus).refusals
-    known = sorted({row.reason for row in refusals})
-    if options.reason is not None and options.reason not in known:
-        raise ValueError(f"--reason is {options.reason!r}; this corpus's refusals have the reasons {known}")
-    chosen = [row for row in refusals if options.reason in (None, row.reason)]
+    chosen = _with_reason(open_corpus(options.corpus).refusals, options.reason)
     Console(highlight=False).print(failure_table(chosen))
+
+
+def _with_reason(refusals: "Sequence[Refusal]", reason: str | None) -> "list[Refusal]":
+    known = sorted({row.reason for row in refusals})
+    if reason is not None and reason not in known:
+        raise ValueError(f"--reason is {reason!r}; this corpus's refusals have the reasons {known}")
+    return [row for row in refusals if reason in (None, row.reason)]
+
+
+def _replay(options: ReplayOptions) -> None:
+    from pipelines.corpus.flow import corpus_memory
+    from pipelines.corpus.snapshot import open_corpus
+
+    refusals = open_corpus(options.corpus).refusals
+    unknown = sorted(set(options.song) - {row.item_id for row in refusals})
+    if unknown:
+        raise ValueError(f"--song {unknown[0]!r} was not refused; `levo corpus failures` lists what was")
+    chosen = {row for row in _with_reason(refusals, options.reason) if row.item_id in (options.song or (row.item_id,))}
+    corpus_memory(options.corpus).forget(lambda refusal: refusal in chosen)
+    print(f"{len(chosen)} refused recordings will be tried again by the next levo prepare --corpus {options.corpus}")
+
+
+def _show_difference(options: DiffOptions) -> None:
+    from rich.console import Console
+
+    from jobs.corpus_tables import difference_tables
+    from pipelines.corpus.difference import corpus_difference
+    from pipelines.corpus.snapshot import open_corpus
+    from pipelines.flow.snapshot import SnapshotStore
+
+    store = SnapshotStore(options.corpus)
+    newer = open_corpus(options.corpus).snapshot if options.newer is None else store.find(options.newer)
+    parent = newer.manifest.parent
+    if options.older is None and parent is None:
+        print(f"snapshot {newer.manifest.snapshot_id[:12]} is the corpus's first; there is nothing to compare it with")
+        return
+    older = store.find(options.older or str(parent))
+    Console(highlight=False).print(difference_tables(older, newer, corpus_difference(older, newer)))

@@ -7,7 +7,9 @@ from rich.console import Group
 from rich.table import Table
 
 from levo.song.description import MusicalityTier
+from pipelines.corpus.difference import CorpusDifference
 from pipelines.corpus.records import PreparedSong
+from pipelines.flow.snapshot import Snapshot
 from pipelines.flow.stage import Refusal
 
 
@@ -30,6 +32,8 @@ def song_table(songs: Sequence[PreparedSong]) -> Table:
     _add_counts(table, "lyrics from", (song.lyrics_source.value for song in songs))
     _add_counts(table, "tags from", (song.tags_source.value for song in songs))
     _add_counts(table, "collection", (song.collection or "-" for song in songs))
+    _add_counts(table, "licence", (song.licence or "-" for song in songs))
+    _add_counts(table, "consent", ("given" if song.consent else "-" for song in songs))
     tiers = Counter(song.tier for song in songs)
     for tier in (*MusicalityTier, None):
         if tiers[tier]:
@@ -56,6 +60,31 @@ def failure_table(refusals: Sequence[Refusal]) -> Table:
     for row in refusals:
         table.add_row(row.item_id, row.stage, row.reason, row.detail)
     return table
+
+
+def difference_tables(older: Snapshot, newer: Snapshot, difference: CorpusDifference) -> Group:
+    """What came, went and changed, a row each, and which versions are others."""
+    names = f"{older.manifest.snapshot_id[:12]} -> {newer.manifest.snapshot_id[:12]}"
+    songs = Table(title=names, min_width=48)
+    for heading in ("", "recording", ""):
+        songs.add_column(heading, overflow="fold")
+    for name in difference.added:
+        songs.add_row("added", name, "")
+    for name in difference.removed:
+        songs.add_row("removed", name, "")
+    for change in difference.changed:
+        songs.add_row("changed", change.song_id, ", ".join(change.fields))
+    for refusal in difference.newly_refused:
+        songs.add_row("refused", refusal.item_id, f"{refusal.stage}: {refusal.reason}")
+    for name in difference.no_longer_refused:
+        songs.add_row("no longer refused", name, "")
+    versions = Table(title="made by", min_width=48)
+    for heading in ("", "older", "newer"):
+        versions.add_column(heading)
+    for name, pair in difference.versions.items():
+        versions.add_row(name, *(version[:12] if version else "-" for version in pair))
+    tables = [table for table in (songs, versions) if table.row_count]
+    return Group(*tables) if tables else Group(f"{names}: nothing changed")
 
 
 def _add_counts(table: Table, name: str, values: Iterable[str]) -> None:

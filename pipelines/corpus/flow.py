@@ -104,7 +104,7 @@ def prepare_corpus(
     claim_corpus(corpus, recordings)
     listing = list_songs(recordings, corpus / "listing.parquet")
     pipeline = corpus_pipeline(recordings, corpus, models, config)
-    result = run_flow(pipeline, listing.songs, executor, Memory(corpus / "memory"), progress)
+    result = run_flow(pipeline, listing.songs, executor, corpus_memory(corpus), progress)
     outcomes = (*_with_tiers(result), *listing.refusals)
     versions = {
         "flow": chain_identities(pipeline.stages)[-1],
@@ -112,6 +112,11 @@ def prepare_corpus(
     }
     snapshot = SnapshotStore(corpus).publish({SONGS: outcome_table(outcomes, PreparedSong)}, versions)
     return PreparedCorpus(snapshot, outcomes, result.num_reused)
+
+
+def corpus_memory(corpus: Path) -> Memory:
+    """What the corpus's runs remember of each recording."""
+    return Memory(corpus / "memory")
 
 
 def model_sources(models: CorpusModels) -> Mapping[str, ModelSource[Codec]]:

@@ -91,6 +91,8 @@ def _source_song(row: SongMetadata, digests: "_Digests") -> SourceSong:
         collection=row.collection,
         singer=row.singer,
         licence=row.licence,
+        source=row.source,
+        consent=row.consent,
         given_lyrics=row.lyrics,
         given_tags=row.tags,
     )

@@ -34,6 +34,8 @@ class SongMetadata:
     collection: str | None = None
     singer: str | None = None
     licence: str | None = None
+    source: str | None = None
+    consent: str | None = None
     lyrics: str | None = None
     tags: tuple[str, ...] | None = None
 
@@ -75,6 +77,8 @@ def parse_metadata(line: bytes, where: str) -> SongMetadata:
         collection=_text(row, "collection", item_id),
         singer=_text(row, "singer", item_id),
         licence=_text(row, "licence", item_id),
+        source=_text(row, "source", item_id),
+        consent=_text(row, "consent", item_id),
         lyrics=_lyrics(row, item_id),
         tags=_tags(row, item_id),
     )

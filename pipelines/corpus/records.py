@@ -44,7 +44,10 @@ class StemReferences:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSong:
-    """A recording as it was found, with what its metadata say; `lyrics` and `tags` are None where they say nothing."""
+    """A recording as it was found, with what its metadata say; `lyrics` and `tags` are None where they say nothing.
+
+    `licence`, `source` (where it comes from) and `consent` (whose, to what) are its rights, and go wherever it goes.
+    """
 
     song_id: str
     audio: AudioReference
@@ -52,6 +55,8 @@ class SourceSong:
     collection: str | None = None
     singer: str | None = None
     licence: str | None = None
+    source: str | None = None
+    consent: str | None = None
     given_lyrics: str | None = None
     given_tags: tuple[str, ...] | None = None
 

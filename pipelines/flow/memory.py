@@ -1,6 +1,6 @@
 """What earlier runs made, by input and identity: so that a rerun does only what is new, and remembers refusals too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,26 @@ class Memory:
         for place, of_stage in outcomes.items():
             if of_stage:
                 self._write(pipeline.stages[place], chain[place], of_stage)
+
+    def forget(self, is_forgotten: Callable[[Refusal], bool]) -> int:
+        """Forget the refusals that are chosen, so that their items are tried again; how many outcomes that were.
+
+        Shards are rewritten whole or removed, one after the other: interrupted, the rest is still remembered.
+        """
+        num_forgotten = 0
+        for shard in sorted(self.folder.glob(f"*/{_SHARDS}")):
+            table = pq.read_table(shard)
+            refusals = records_of_structs(table.column("refusal"), Refusal)
+            stays = [refusal is None or not is_forgotten(refusal) for refusal in refusals]
+            if all(stays):
+                continue
+            num_forgotten += stays.count(False)
+            kept = table.filter(pa.array(stays))
+            if kept.num_rows:
+                write_atomically(shard, lambda path, kept=kept: pq.write_table(kept, path))  # type: ignore[misc]
+            else:
+                shard.unlink()
+        return num_forgotten
 
     def _stage_folder(self, stage: Stage[Any, Any], identity: str) -> Path:
         return self.folder / f"{stage.name}-{identity[:16]}"

@@ -100,6 +100,15 @@ class SnapshotStore:
             raise SnapshotError(f"no snapshot {snapshot_id!r} in {self.folder}")
         return Snapshot(manifest.parent, _parse_manifest(manifest))
 
+    def find(self, beginning: str) -> Snapshot:
+        """The one snapshot whose id begins so; raises SnapshotError where there is none, or more than one."""
+        known = sorted(path.parent.name for path in (self.folder / "snapshots").glob(f"*/{_MANIFEST}"))
+        found = [name for name in known if beginning and name.startswith(beginning)]
+        if len(found) != 1:
+            listed = ", ".join(name[:12] for name in known) or "none"
+            raise SnapshotError(f"{len(found)} snapshots in {self.folder} begin with {beginning!r}; there are {listed}")
+        return self.open(found[0])
+
     def publish(self, tables: Mapping[str, pa.Table], versions: Mapping[str, str]) -> Snapshot:
         """Write tables as the newest snapshot; the same content as the newest one changes nothing.
 

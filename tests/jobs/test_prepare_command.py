@@ -129,6 +129,55 @@ def test_status_and_failures_tell_what_a_corpus_holds(
     assert "--reason is 'bad mood'; this corpus's refusals have the reasons" in capsys.readouterr().err
 
 
+def test_what_changed_between_snapshots_is_shown(
+    prepare: list[str], recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(prepare)
+    diff = ["corpus", "diff", "--corpus", str(tmp_path / "corpus")]
+    capsys.readouterr()
+    assert main(diff) == 0
+    assert "is the corpus's first" in capsys.readouterr().out
+    first = (tmp_path / "corpus" / "CURRENT").read_text().strip()
+    (recordings / "one.flac").unlink()
+    soundfile.write(recordings / "two.wav", 0.3 * np.sin(np.arange(3 * RATE) / 20), RATE)
+    soundfile.write(recordings / "empty.ogg", 0.3 * np.sin(np.arange(2 * RATE) / 20), RATE)
+    (recordings / "new.wav").write_bytes(b"RIFF")
+    main(prepare)
+    capsys.readouterr()
+    assert main(diff) == 0
+    found = [[cell.strip() for cell in line.strip("│").split("│")] for line in capsys.readouterr().out.splitlines()]
+    rows = {tuple(row[:2]): row[2] for row in found if len(row) == 3}
+    assert rows["added", "empty.ogg"] == ""
+    assert rows["removed", "one.flac"] == ""
+    assert "duration_s" in rows["changed", "two.wav"]
+    assert rows["refused", "new.wav"] == "check: unreadable"
+    assert ("no longer refused", "empty.ogg") in rows
+    assert not any(name == "broken.mp3" for _, name in rows)
+    assert main([*diff, "--newer", first[:8], "--older", first]) == 0
+    assert "nothing changed" in capsys.readouterr().out
+    assert main([*diff, "--older", "beef"]) == 1
+    assert "0 snapshots in" in capsys.readouterr().err
+
+
+def test_refused_recordings_are_tried_again_where_asked(
+    prepare: list[str], recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(prepare)
+    replay = ["corpus", "replay", "--corpus", str(tmp_path / "corpus")]
+    capsys.readouterr()
+    assert main([*replay, "--reason", "unreadable"]) == 0
+    assert "1 refused recordings will be tried again" in capsys.readouterr().out
+    main(prepare)
+    assert "3 recordings were done before" in capsys.readouterr().out
+    assert main([*replay, "--song", "empty.ogg"]) == 0
+    assert main(replay) == 0
+    assert "2 refused recordings" in capsys.readouterr().out
+    main(prepare)
+    assert "2 recordings were done before" in capsys.readouterr().out
+    assert main([*replay, "--song", "one.flac"]) == 1
+    assert "--song 'one.flac' was not refused" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

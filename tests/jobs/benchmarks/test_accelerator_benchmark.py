@@ -1,6 +1,5 @@
 """The GPU's benchmark at small sizes on a CPU: it runs, and what it counts is what the model holds."""
 
-
 import pytest
 import torch
 

@@ -46,6 +46,8 @@ def test_a_song_carries_what_its_metadata_say(tmp_path: Path) -> None:
         "collection": "studio",
         "singer": "low",
         "licence": "CC0",
+        "source": "https://example.org/7",
+        "consent": "singer, training, 2026-03-01",
         "lyrics": "[verse]  red moon.\nBlue sky. ;\n[inst-short]",
         "tags": ["Female ", "dark"],
     }
@@ -54,6 +56,7 @@ def test_a_song_carries_what_its_metadata_say(tmp_path: Path) -> None:
     assert song.true_stems is not None
     assert song.true_stems.accompaniment.path == "stems/a.flac"
     assert (song.collection, song.singer, song.licence) == ("studio", "low", "CC0")
+    assert (song.source, song.consent) == ("https://example.org/7", "singer, training, 2026-03-01")
     assert song.given_lyrics == "[verse] red moon. Blue sky. ; [inst-short]"
     assert song.given_tags == ("female", "dark")
 
@@ -142,7 +145,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = st.sampled_from(["song_id", "audio", "stems", "lyrics", "tags", "collection", "singer", "licence"])
+FIELDS = st.sampled_from(["song_id", "audio", "stems", "lyrics", "tags", "collection", "singer", "licence", "consent"])
 
 
 @given(st.dictionaries(FIELDS, JSON))
