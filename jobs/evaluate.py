@@ -13,7 +13,8 @@ from jobs.loop_command import LoopOptions
 class EvaluateOptions(LoopOptions):
     """Compare control, base, every preference, mixed training and the interpolation on the report prompts.
 
-    Steps before it are done first where they are not; what is done is skipped.
+    Steps before it are done first where they are not; what is done is skipped. `levo evaluate labels` holds a corpus's
+    labels to reference labels.
     """
 
     ablation: Literal["dpo", "stages"] = "dpo"
@@ -22,7 +23,11 @@ class EvaluateOptions(LoopOptions):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the options, evaluate, print the table."""
+    """Read the options, evaluate, print the table; `labels` as the first word evaluates a corpus's labels instead."""
+    if arguments and arguments[0] == "labels":
+        from jobs.evaluate_labels import main as evaluate_labels
+
+        return evaluate_labels(arguments[1:])
     options = tyro.cli(EvaluateOptions, args=list(arguments), prog="levo evaluate")
 
     from jobs.demo import DemoOptions

@@ -5,7 +5,7 @@ nothing is perfect (0) and each phoneme heard is one whole error. Where several 
 into substitutions, insertions and deletions follows the one that substitutes as late in the song as possible.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,22 +62,47 @@ def phoneme_error_score(reference: Sequence[str], hypothesis: Sequence[str]) -> 
 
 def phoneme_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> PhonemeErrors:
     """Count the edits of one cheapest alignment."""
+    kinds = [_kind(step) for step in _cheapest(reference, hypothesis) if not step.is_match]
+    substitutions, insertions, deletions = (kinds.count(kind) for kind in ("substitution", "insertion", "deletion"))
+    return PhonemeErrors(substitutions, insertions, deletions, len(reference))
+
+
+def matched_places(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Places in both that one cheapest alignment puts together and that say the same, in order."""
+    steps = [step for step in _cheapest(reference, hypothesis) if step.is_match]
+    return tuple((step.row - 1, step.column - 1) for step in reversed(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step of an alignment, taken backwards from the cell [row, column]."""
+
+    row: int
+    column: int
+    takes_reference: bool
+    takes_hypothesis: bool
+    is_match: bool
+
+
+def _kind(step: _Step) -> str:
+    if step.takes_reference and step.takes_hypothesis:
+        return "substitution"
+    return "deletion" if step.takes_reference else "insertion"
+
+
+def _cheapest(reference: Sequence[str], hypothesis: Sequence[str]) -> Iterator[_Step]:
     distance = _distances(reference, hypothesis)
     row, column = len(reference), len(hypothesis)
-    substitutions = insertions = deletions = 0
     while row or column:
         cost = distance[row, column]
         same = bool(row and column and reference[row - 1] == hypothesis[column - 1])
         if row and column and cost == distance[row - 1, column - 1] + (not same):
-            substitutions += not same
-            row, column = row - 1, column - 1
-        elif row and cost == distance[row - 1, column] + 1:
-            deletions += 1
-            row -= 1
+            step = _Step(row, column, True, True, same)
         else:
-            insertions += 1
-            column -= 1
-    return PhonemeErrors(substitutions, insertions, deletions, len(reference))
+            is_deletion = bool(row and cost == distance[row - 1, column] + 1)
+            step = _Step(row, column, is_deletion, not is_deletion, False)
+        yield step
+        row, column = row - step.takes_reference, column - step.takes_hypothesis
 
 
 def corpus_phoneme_errors(songs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> CorpusPhonemeErrors:

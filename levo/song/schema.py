@@ -1,6 +1,7 @@
 """Arrow schemas derived from the records, and tables to and from them."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -35,16 +36,22 @@ def struct_array_of(records: Sequence[Record | None], record_type: type[Record])
 
 
 def records_of(table: pa.Table, record_type: type[Record]) -> list[Record]:
-    """A table's rows as records; columns that the record lacks are left out, one that it needs raises KeyError."""
+    """A table's rows as records; columns that the record lacks are left out, one that it needs raises KeyError.
+
+    A field that is None unless given may be absent: tables written before it was thought of are read.
+    """
     column = record_column(record_type)
-    absent = [named.name for named in column.columns if named.name not in table.column_names]
+    defaults = {field.name: field.default for field in fields(record_type)}  # type: ignore[arg-type]
+    missing = [named.name for named in column.columns if named.name not in table.column_names]
+    absent = [name for name in missing if defaults[name] is not None]
     if absent:
         raise KeyError(f"table with columns {table.column_names} lacks {absent}, needed by {record_type.__name__}")
     values = {
         named.name: named.column.restore(_one_array(table.column(named.name), named.column.arrow_type))
         for named in column.columns
+        if named.name not in missing
     }
-    return column.records(values, table.num_rows)
+    return column.records(values | {name: [None] * table.num_rows for name in missing}, table.num_rows)
 
 
 def records_of_structs(array: Any, record_type: type[Record]) -> list[Record | None]:

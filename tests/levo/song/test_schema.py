@@ -266,3 +266,16 @@ def test_a_table_that_lacks_a_column_is_refused_and_one_with_more_is_read() -> N
         records_of(table.drop_columns(["end_s"]), TimedPhoneme)
     wider = table.append_column("extra", pa.array([1]))
     assert records_of(wider, TimedPhoneme) == [TimedPhoneme("m", 0.0, 1.0)]
+
+
+def test_a_table_from_before_an_optional_field_is_read() -> None:
+    @dataclass(frozen=True)
+    class Later:
+        start: int
+        note: str | None = None
+
+    table = table_of([Later(1, "a"), Later(2)], Later)
+    assert records_of(table, Later) == [Later(1, "a"), Later(2)]
+    assert records_of(table.drop_columns(["note"]), Later) == [Later(1), Later(2)]
+    structs = pa.chunked_array([pa.array([{"start": 3}, None])])
+    assert records_of_structs(structs, Later) == [Later(3), None]
