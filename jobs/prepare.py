@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -33,6 +33,8 @@ class PrepareOptions:
     """Ray actors that work at once; 0 works in this process, without Ray."""
     listen: int = 8
     """Songs decoded again from their tokens into CORPUS/listen and CORPUS/report.html."""
+    label: Literal["needed", "all"] = "needed"
+    """Label what the metadata leave open, or all songs: so that labels can be held to what is known of them."""
     max_duration_s: float = 600.0
     """Longer recordings are refused."""
 
@@ -89,8 +91,11 @@ def _prepare(
 ) -> "PreparedCorpus":
     from pipelines.corpus.decode import AudioLimits
     from pipelines.corpus.flow import CorpusConfig, prepare_corpus
+    from pipelines.corpus.label import Ask
 
-    config = CorpusConfig(limits=AudioLimits(max_duration_s=options.max_duration_s))
+    limits = AudioLimits(max_duration_s=options.max_duration_s)
+    ask = Ask.ALWAYS if options.label == "all" else Ask.WHERE_NEEDED
+    config = CorpusConfig(limits, transcribe_every_song=options.label == "all", structure=ask, tags=ask)
     with progress.step("recordings") as report:
         return prepare_corpus(
             options.audio,

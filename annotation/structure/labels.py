@@ -1,4 +1,4 @@
-"""What each stretch of a song is: instrumental ones by their place, sung ones by intensity and by what comes back."""
+"""What each stretch of a song is: instrumental ones by place, sung ones by state, intensity and what comes back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ _LEAST_LIKENESS = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Frames from `start` up to `end`."""
+    """Frames from `start` up to `end`; `is_high` where the song's sung states are known, and this is the higher one."""
 
     start: int
     end: int
     is_sung: bool
     is_silent: bool
+    is_high: bool | None = None
 
 
 def label_segments(segments: Sequence[Segment], frames: SongFrames) -> tuple[tuple[Segment, SectionKind], ...]:
@@ -46,15 +47,23 @@ def label_segments(segments: Sequence[Segment], frames: SongFrames) -> tuple[tup
 
 
 def _sung_kinds(sung: Sequence[Segment], frames: SongFrames) -> list[SectionKind]:
-    """Choruses are the more intense of two groups; all are verses where there is one group. Bridges come once."""
+    """Choruses are the higher of two states, or without states the more intense of two groups; bridges come once."""
+    if sung and all(segment.is_high is not None for segment in sung):
+        kinds = [SectionKind.CHORUS if segment.is_high else SectionKind.VERSE for segment in sung]
+    else:
+        kinds = _kinds_by_intensity(sung, frames)
+    for place in _bridges(sung, frames):
+        kinds[place] = SectionKind.BRIDGE
+    return kinds
+
+
+def _kinds_by_intensity(sung: Sequence[Segment], frames: SongFrames) -> list[SectionKind]:
     kinds = [SectionKind.VERSE] * len(sung)
     intensity = np.array([_intensity(segment, frames) for segment in sung])
     threshold = two_level_threshold(intensity) if len(sung) > 1 else np.inf
     intense = intensity > threshold
     if intense.any() and intensity[intense].mean() - intensity[~intense].mean() >= _LEAST_CONTRAST:
         kinds = [SectionKind.CHORUS if strong else SectionKind.VERSE for strong in intense]
-    for place in _bridges(sung, frames):
-        kinds[place] = SectionKind.BRIDGE
     return kinds
 
 

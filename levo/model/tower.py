@@ -15,6 +15,8 @@ from levo.model.linear import Linear
 from levo.model.recomputed import forgotten
 
 _INITIAL_STD = 0.02
+_LEAST_FORGOTTEN_WIDTH = 512
+"""Narrower towers keep what autograd keeps: there is little of it."""
 
 
 class RMSNorm(nn.Module):
@@ -27,6 +29,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         """The normalised vectors, in the dtype of `x`."""
+        if x.shape[-1] < _LEAST_FORGOTTEN_WIDTH:
+            return self.weight * _quotient(x, self.epsilon)[1].to(x.dtype)
         return _Normalised.apply(x, self.weight, self.epsilon)  # type: ignore[no-any-return,no-untyped-call]
 
 
@@ -124,7 +128,7 @@ class FeedForward(nn.Module):
     def forward(self, x: Float[Tensor, "*batch width"], *, forgets: bool = True) -> Float[Tensor, "*batch width"]:
         """The block's update to each position; what its last layer is given is not kept where it `forgets`."""
         gated: Tensor = _Gated.apply(self.gate_proj(x), self.up_proj(x))  # type: ignore[no-untyped-call]
-        with forgotten(gated, forgets):
+        with forgotten(gated, forgets and x.shape[-1] >= _LEAST_FORGOTTEN_WIDTH):
             return self.down_proj(gated)  # type: ignore[no-any-return]
 
 

@@ -19,6 +19,12 @@ def test_no_workers_at_all_is_refused(tmp_path: Path) -> None:
         main(["--out", str(tmp_path / "corpus"), "--workers", "0"])
 
 
+@pytest.mark.parametrize("long_s", ["29", "301", "nan"])
+def test_long_songs_of_no_use_are_refused(tmp_path: Path, long_s: str) -> None:
+    with pytest.raises(ValueError, match=f"--long-s is {long_s}; expected 30 to 300 s"):
+        main(["--out", str(tmp_path), "--long-s", long_s])
+
+
 def test_a_missing_folder_option_is_wrong_usage() -> None:
     with pytest.raises(SystemExit) as stopped:
         main([])
