@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from statistics import fmean, median
 
 import numpy as np
@@ -51,12 +51,19 @@ class LabelAgreement:
 
 
 def label_agreement(corpus: Corpus, truth: Mapping[str, ReferenceLabels]) -> LabelAgreement:
-    """Compare every song that the reference knows; raises `ValueError` where it knows none of the corpus's songs."""
-    known = [song for song in corpus.songs if song.song_id in truth]
+    """Compare every song that the reference knows, by its id, or for one named by its file by that without ending.
+
+    Raises `ValueError` where it knows none of the corpus's songs.
+    """
+    known = [
+        (song, labels)
+        for song in corpus.songs
+        if (labels := truth.get(song.song_id) or truth.get(PurePosixPath(song.song_id).stem)) is not None
+    ]
     if not known:
         some = [song.song_id for song in corpus.songs[:3]]
         raise ValueError(f"the reference labels know none of the {len(corpus.songs)} songs, such as {some}")
-    songs = tuple(_song(song, truth[song.song_id], corpus) for song in known)
+    songs = tuple(_song(song, labels, corpus) for song, labels in known)
     return LabelAgreement(songs, _pooled(songs))
 
 

@@ -99,6 +99,8 @@ def test_what_was_not_asked_is_no_figure_and_other_songs_are_left_out(tmp_path: 
     found = label_agreement(FakeCorpus(unasked, other), truth)  # type: ignore[arg-type]
     assert [song.song_id for song in found.songs] == ["a"]
     assert set(found.pooled.values()) == {None}
+    by_file = replace(SONG, song_id="disc/a.flac")
+    assert [song.song_id for song in label_agreement(FakeCorpus(by_file), truth).songs] == ["disc/a.flac"]  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"know none of the 1 songs, such as \['b'\]"):
         label_agreement(FakeCorpus(other), truth)  # type: ignore[arg-type]
 
