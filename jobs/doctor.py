@@ -36,6 +36,7 @@ BACKENDS = (
     Backend("lyrics and phonemes", "CTC recogniser", ("torch",), ""),
     Backend("lyrics and phonemes", "PocketSphinx, the held-out judge", ("pocketsphinx",), "demo"),
     Backend("text-music similarity", "two towers", ("torch",), ""),
+    Backend("text-music similarity", "LAION-CLAP, given a model folder", ("transformers",), ""),
     Backend("musicality", "Bradley-Terry reward model", ("torch",), ""),
     Backend("flows, training, serving", "Ray", ("ray",), "train"),
     Backend("training", "DeepSpeed", ("deepspeed", "ninja"), "train"),

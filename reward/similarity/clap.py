@@ -1,0 +1,190 @@
+"""LAION-CLAP as similarity judge (arXiv 2211.06687): a model folder in the Hugging Face format, by `transformers`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+from torch.nn import functional
+
+from levo.song.arrays import Array
+from levo.song.description import Description
+from levo.song.digest import digest_bytes, digest_file, digest_json
+from levo.song.scores import Score, missing_score
+from levo.song.waveform import Waveform
+from reward.audible import SILENCE_RMS
+from reward.similarity.windows import windows_of
+
+SHORTEST_SONG_S = 1.0
+_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
+_MAX_REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Embedding:
+    vector: Float32[Tensor, " embedding"] | None
+    missing: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClapSimilarity:
+    """Cosines of CLAP's embeddings; a song's is the mean over windows as long as the model hears, of unit length.
+
+    Windows follow each other, the last one ends with the song, and a song shorter than one is repeated, as CLAP was
+    trained. Nothing is cut at random: a song's embedding depends on the song alone.
+    """
+
+    model: Any
+    extractor: Any
+    tokenizer: Any
+    weights_digest: str
+    batch_windows: int = 8
+    _heard: dict[str, _Embedding] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(
+        cls, folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32, batch_windows: int = 8
+    ) -> "ClapSimilarity":
+        """Read config, weights, tokenizer and feature extractor; raises `ValueError` for what is no such folder."""
+        from transformers import AutoTokenizer, ClapFeatureExtractor, ClapModel
+
+        for name in (_CONFIG, _WEIGHTS, "preprocessor_config.json"):
+            if not (folder / name).is_file():
+                raise ValueError(f"{folder} has no {name}; expected a CLAP model in the Hugging Face format")
+        if batch_windows < 1:
+            raise ValueError(f"batch_windows is {batch_windows}; expected 1 or more")
+        try:
+            model, loaded = ClapModel.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=dtype, output_loading_info=True
+            )
+            extractor = ClapFeatureExtractor.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # each file's reader raises what it likes
+            raise ValueError(f"{folder} cannot be read as a CLAP model: {error}") from error
+        wrong = {name: sorted(loaded[name]) for name in ("missing_keys", "unexpected_keys") if loaded[name]}
+        if wrong:
+            raise ValueError(f"{folder / _WEIGHTS} is not of {_CONFIG}'s model: {wrong}")
+        digest = digest_json({name: digest_file(folder / name) for name in (_CONFIG, _WEIGHTS)})
+        return cls(model.to(device).eval(), extractor, tokenizer, digest, batch_windows)
+
+    @cached_property
+    def digest(self) -> str:
+        """The weights, their config, and how windows are laid."""
+        return digest_json(
+            {"similarity": "clap", "version": 1, "model": self.weights_digest, "dtype": str(self._dtype)}
+        )
+
+    def similarity_to_text(self, songs: Sequence[Waveform], descriptions: Sequence[Description]) -> list[Score]:
+        """Cosine of each song with its own description's text."""
+        _check_equal(songs, descriptions, "descriptions")
+        texts = [", ".join(description.tags) for description in descriptions]
+        vectors = iter(self.embed_text([text for text in texts if text])) if any(texts) else iter(())
+        of_text = [
+            _Embedding(next(vectors)) if text else _Embedding(None, "the description has no tags") for text in texts
+        ]
+        return [_cosine(song, text) for song, text in zip(self._songs(songs), of_text, strict=True)]
+
+    def similarity_to_audio(self, songs: Sequence[Waveform], prompts: Sequence[Waveform]) -> list[Score]:
+        """Cosine of each song with its own audio prompt."""
+        _check_equal(songs, prompts, "prompts")
+        return [_cosine(*pair) for pair in zip(self._songs(songs), self._songs(prompts), strict=True)]
+
+    @torch.inference_mode()
+    def embed_text(self, texts: Sequence[str]) -> Float32[Tensor, "text embedding"]:
+        """Unit vectors of texts, each read alone, so that padding does not round it otherwise."""
+        vectors = []
+        for text in texts:
+            tokens = self.tokenizer(text, return_tensors="pt", truncation=True, max_length=self._longest_text)
+            found = self.model.get_text_features(**tokens.to(self._device))
+            vectors.append(functional.normalize(_pooled(found).float(), dim=-1))
+        return torch.cat(vectors).cpu()
+
+    @torch.inference_mode()
+    def embed_song(self, song: Waveform) -> Float32[Tensor, " embedding"]:
+        """The mean of its windows' unit vectors, of unit length; raises `ValueError` for a song that has none."""
+        embedding = self._embed(song)
+        if embedding.vector is None:
+            raise ValueError(f"a song that cannot be embedded: {embedding.missing}")
+        return embedding.vector
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.model.dtype
+        return dtype
+
+    @property
+    def _longest_text(self) -> int:
+        # Two positions of RoBERTa's table are never used.
+        return int(self.model.config.text_config.max_position_embeddings) - 2
+
+    def _songs(self, songs: Sequence[Waveform]) -> list[_Embedding]:
+        return [self._remembered(song) for song in songs]
+
+    def _remembered(self, song: Waveform) -> _Embedding:
+        name = digest_bytes(song.samples.tobytes(), str(song.sample_rate_hz).encode())
+        if name not in self._heard:
+            if len(self._heard) >= _MAX_REMEMBERED:
+                self._heard.clear()
+            self._heard[name] = self._embed(song)
+        return self._heard[name]
+
+    @torch.inference_mode()
+    def _embed(self, song: Waveform) -> _Embedding:
+        if song.samples.size == 0 or song.duration_s < SHORTEST_SONG_S:
+            return _Embedding(None, f"too short: {song.duration_s:.2f} s of {SHORTEST_SONG_S:g} s")
+        mono = song.mono
+        if not np.isfinite(mono).all():
+            return _Embedding(None, "samples are not finite")
+        if float(np.sqrt(np.mean(np.square(mono, dtype=np.float64)))) < SILENCE_RMS:
+            return _Embedding(None, "silent")
+        rate = int(self.extractor.sampling_rate)
+        if song.sample_rate_hz != rate:
+            mono = soxr.resample(mono, song.sample_rate_hz, rate)
+        windows = windows_of(mono, int(self.extractor.nb_max_samples))
+        vectors = [
+            self._embed_windows(windows[start : start + self.batch_windows])
+            for start in range(0, len(windows), self.batch_windows)
+        ]
+        return _Embedding(functional.normalize(torch.cat(vectors).mean(dim=0), dim=0).cpu())
+
+    def _embed_windows(self, windows: Sequence[Float32[Array, " sample"]]) -> Float32[Tensor, "window embedding"]:
+        # The extractor draws numbers even where it cuts nothing; the program's own random state stays as it was.
+        state = np.random.get_state()
+        try:
+            features = self.extractor(
+                list(windows), sampling_rate=self.extractor.sampling_rate, padding="repeatpad", return_tensors="pt"
+            )
+        finally:
+            np.random.set_state(state)
+        # No window is longer than the model hears: none is a fusion of parts, whatever the extractor drew.
+        is_longer = torch.zeros((len(windows), 1), dtype=torch.bool, device=self._device)
+        inputs = features["input_features"].to(self._device, self._dtype)
+        found = self.model.get_audio_features(input_features=inputs, is_longer=is_longer)
+        return functional.normalize(_pooled(found).float(), dim=-1)
+
+
+def _pooled(found: Any) -> Tensor:
+    pooled: Tensor = found if isinstance(found, Tensor) else found.pooler_output
+    return pooled
+
+
+def _cosine(one: _Embedding, other: _Embedding) -> Score:
+    if one.vector is None or other.vector is None:
+        return missing_score(str(one.missing or other.missing))
+    return Score(float(one.vector @ other.vector))
+
+
+def _check_equal(songs: Sequence[Waveform], others: Sequence[object], name: str) -> None:
+    if len(songs) != len(others):
+        raise ValueError(f"{len(songs)} songs and {len(others)} {name}; expected one for each song")
