@@ -15,21 +15,15 @@ from torch.nn import functional
 
 from levo.song.arrays import Array
 from levo.song.description import Description
-from levo.song.digest import digest_bytes, digest_file, digest_json
-from levo.song.scores import Score, missing_score
+from levo.song.digest import digest_file, digest_json
+from levo.song.scores import Score
 from levo.song.waveform import Waveform
 from reward.audible import SILENCE_RMS
+from reward.similarity.embedding import Embedding, HeardSongs, check_equal, cosine
 from reward.similarity.windows import windows_of
 
 SHORTEST_SONG_S = 1.0
 _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
-_MAX_REMEMBERED = 1024
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Embedding:
-    vector: Float32[Tensor, " embedding"] | None
-    missing: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +39,7 @@ class ClapSimilarity:
     tokenizer: Any
     weights_digest: str
     batch_windows: int = 8
-    _heard: dict[str, _Embedding] = field(default_factory=dict, repr=False)
+    _heard: HeardSongs = field(default_factory=HeardSongs, repr=False)
 
     @classmethod
     def load(
@@ -82,18 +76,18 @@ class ClapSimilarity:
 
     def similarity_to_text(self, songs: Sequence[Waveform], descriptions: Sequence[Description]) -> list[Score]:
         """Cosine of each song with its own description's text."""
-        _check_equal(songs, descriptions, "descriptions")
+        check_equal(songs, descriptions, "descriptions")
         texts = [", ".join(description.tags) for description in descriptions]
         vectors = iter(self.embed_text([text for text in texts if text])) if any(texts) else iter(())
         of_text = [
-            _Embedding(next(vectors)) if text else _Embedding(None, "the description has no tags") for text in texts
+            Embedding(next(vectors)) if text else Embedding(None, "the description has no tags") for text in texts
         ]
-        return [_cosine(song, text) for song, text in zip(self._songs(songs), of_text, strict=True)]
+        return [cosine(song, text) for song, text in zip(self._songs(songs), of_text, strict=True)]
 
     def similarity_to_audio(self, songs: Sequence[Waveform], prompts: Sequence[Waveform]) -> list[Score]:
         """Cosine of each song with its own audio prompt."""
-        _check_equal(songs, prompts, "prompts")
-        return [_cosine(*pair) for pair in zip(self._songs(songs), self._songs(prompts), strict=True)]
+        check_equal(songs, prompts, "prompts")
+        return [cosine(*pair) for pair in zip(self._songs(songs), self._songs(prompts), strict=True)]
 
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str]) -> Float32[Tensor, "text embedding"]:
@@ -128,26 +122,18 @@ class ClapSimilarity:
         # Two positions of RoBERTa's table are never used.
         return int(self.model.config.text_config.max_position_embeddings) - 2
 
-    def _songs(self, songs: Sequence[Waveform]) -> list[_Embedding]:
-        return [self._remembered(song) for song in songs]
-
-    def _remembered(self, song: Waveform) -> _Embedding:
-        name = digest_bytes(song.samples.tobytes(), str(song.sample_rate_hz).encode())
-        if name not in self._heard:
-            if len(self._heard) >= _MAX_REMEMBERED:
-                self._heard.clear()
-            self._heard[name] = self._embed(song)
-        return self._heard[name]
+    def _songs(self, songs: Sequence[Waveform]) -> list[Embedding]:
+        return [self._heard.of(song, self._embed) for song in songs]
 
     @torch.inference_mode()
-    def _embed(self, song: Waveform) -> _Embedding:
+    def _embed(self, song: Waveform) -> Embedding:
         if song.samples.size == 0 or song.duration_s < SHORTEST_SONG_S:
-            return _Embedding(None, f"too short: {song.duration_s:.2f} s of {SHORTEST_SONG_S:g} s")
+            return Embedding(None, f"too short: {song.duration_s:.2f} s of {SHORTEST_SONG_S:g} s")
         mono = song.mono
         if not np.isfinite(mono).all():
-            return _Embedding(None, "samples are not finite")
+            return Embedding(None, "samples are not finite")
         if float(np.sqrt(np.mean(np.square(mono, dtype=np.float64)))) < SILENCE_RMS:
-            return _Embedding(None, "silent")
+            return Embedding(None, "silent")
         rate = int(self.extractor.sampling_rate)
         if song.sample_rate_hz != rate:
             mono = soxr.resample(mono, song.sample_rate_hz, rate)
@@ -156,7 +142,7 @@ class ClapSimilarity:
             self._embed_windows(windows[start : start + self.batch_windows])
             for start in range(0, len(windows), self.batch_windows)
         ]
-        return _Embedding(functional.normalize(torch.cat(vectors).mean(dim=0), dim=0).cpu())
+        return Embedding(functional.normalize(torch.cat(vectors).mean(dim=0), dim=0).cpu())
 
     def _embed_windows(self, windows: Sequence[Float32[Array, " sample"]]) -> Float32[Tensor, "window embedding"]:
         # The extractor draws numbers even where it cuts nothing; the program's own random state stays as it was.
@@ -177,14 +163,3 @@ class ClapSimilarity:
 def _pooled(found: Any) -> Tensor:
     pooled: Tensor = found if isinstance(found, Tensor) else found.pooler_output
     return pooled
-
-
-def _cosine(one: _Embedding, other: _Embedding) -> Score:
-    if one.vector is None or other.vector is None:
-        return missing_score(str(one.missing or other.missing))
-    return Score(float(one.vector @ other.vector))
-
-
-def _check_equal(songs: Sequence[Waveform], others: Sequence[object], name: str) -> None:
-    if len(songs) != len(others):
-        raise ValueError(f"{len(songs)} songs and {len(others)} {name}; expected one for each song")
