@@ -23,7 +23,7 @@ from levo.song.timing import TimedSection
 from levo.song.waveform import Waveform
 
 _LONG_SONG_S = 120.0
-_STATES_FROM_S = 30.0
+_STATES_ABOVE_S = 30.0
 """Shorter songs are too brief to say what their states are."""
 _PITCH_WEIGHT = 4
 """Pitch counts as much as so many of the twelve features of timbre and onsets."""
@@ -99,7 +99,7 @@ class EmbeddedStructureLabeller:
         States are looked for in the mixture and the vocal's pitch, with the accompaniment and without; those are taken
         whose turns fall on the most novelty.
         """
-        if frames.num_frames * FRAME_S < _STATES_FROM_S or not sung.any():
+        if frames.num_frames <= round(_STATES_ABOVE_S / FRAME_S) or not sung.any():
             return None
         change = _whole_change(frames, _by_length(self.novelty_span_s, frames))
         found = [
