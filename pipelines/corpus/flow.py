@@ -18,6 +18,7 @@ from pipelines.corpus.listing import list_songs
 from pipelines.corpus.records import JudgedSong, PreparedSong, SourceSong, extended
 from pipelines.corpus.tiers import musicality_tiers
 from pipelines.corpus.tokenize import TokenizeSongs, Transcribe
+from pipelines.flow.attempts import Attempts
 from pipelines.flow.executor import Executor
 from pipelines.flow.identity import chain_identities
 from pipelines.flow.memory import Memory
@@ -25,12 +26,14 @@ from pipelines.flow.model_source import ModelSource
 from pipelines.flow.outcomes import outcome_table
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.run import FlowResult, ProgressCallback, run_flow
+from pipelines.flow.run_folder import held_alone
 from pipelines.flow.snapshot import Snapshot, SnapshotStore
 from pipelines.flow.stage import Refusal
 from reward.musicality.protocol import MusicalityReward
 
 OWNER_FILE = "corpus.json"
 OBJECTS_FOLDER = "objects"
+ATTEMPTS_FOLDER = "attempts"
 SONGS = "songs"
 _FORMAT = 1
 
@@ -99,12 +102,28 @@ def prepare_corpus(
 ) -> PreparedCorpus:
     """Bring a corpus up to date with its recordings and publish it; what is unchanged is not done again.
 
-    Raises ForeignCorpusError where `corpus` holds something else.
+    Songs that kill their workers, or on which a stage raises, are refused and the others go on (`Executor.run`).
+    Raises ForeignCorpusError where `corpus` holds something else, BusyFolderError where another process is at work.
     """
     claim_corpus(corpus, recordings)
+    (corpus / ATTEMPTS_FOLDER).mkdir(exist_ok=True)
+    with held_alone(corpus / ATTEMPTS_FOLDER):
+        return _prepared(recordings, corpus, models, config, executor, progress)
+
+
+def _prepared(
+    recordings: Path,
+    corpus: Path,
+    models: CorpusModels,
+    config: CorpusConfig,
+    executor: Executor,
+    progress: ProgressCallback | None,
+) -> PreparedCorpus:
     listing = list_songs(recordings, corpus / "listing.parquet")
     pipeline = corpus_pipeline(recordings, corpus, models, config)
-    result = run_flow(pipeline, listing.songs, executor, corpus_memory(corpus), progress)
+    result = run_flow(
+        pipeline, listing.songs, executor, corpus_memory(corpus), progress, Attempts(corpus / ATTEMPTS_FOLDER)
+    )
     outcomes = (*_with_tiers(result), *listing.refusals)
     versions = {
         "flow": chain_identities(pipeline.stages)[-1],

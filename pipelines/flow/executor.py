@@ -1,15 +1,30 @@
 """What runs a pipeline: the protocol, the trace that an item leaves, and the executor within this process."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
+from pipelines.flow.attempts import Attempts
+from pipelines.flow.identity import record_digest
+from pipelines.flow.model_source import ChangedModelError
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal, Stage, Work
+
+FAILED = "failed in a stage"
+KILLED = "killed its worker"
 
 
 class StageError(RuntimeError):
     """A stage that broke its promise of one outcome of its type for each item."""
+
+
+class _ItemError(Exception):
+    """A stage raised; its cause tells what, and `outputs` what the stages before it made of the batch's first item."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(stage)
+        self.stage = stage
+        self.outputs: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +39,15 @@ class Trace:
 class Executor(Protocol):
     """Runs items through a pipeline; traces come in any order, each item's exactly once."""
 
-    def run(self, pipeline: Pipeline[Any, Any], items: Sequence[Any]) -> Iterator[Trace]:
-        """Yield every item's trace as it is done; an exception of a stage ends the run."""
+    def run(
+        self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
+    ) -> Iterator[Trace]:
+        """Yield every item's trace as it is done.
+
+        With `attempts`, an item that kills its worker again and again, or whose stage raises even when it is tried
+        alone, is refused and the others go on; without, an exception of a stage ends the run. What the disk or the
+        network refuses always ends it.
+        """
         ...
 
 
@@ -35,9 +57,11 @@ class InProcessExecutor:
 
     batch_size: int = 32
 
-    def run(self, pipeline: Pipeline[Any, Any], items: Sequence[Any]) -> Iterator[Trace]:
+    def run(
+        self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
+    ) -> Iterator[Trace]:
         """Yield traces in the order of the items."""
-        stages = OpenStages(pipeline.stages)
+        stages = OpenStages(pipeline.stages, attempts)
         for start in range(0, len(items), self.batch_size):
             batch = items[start : start + self.batch_size]
             traces = stages.run(batch)
@@ -47,16 +71,66 @@ class InProcessExecutor:
 class OpenStages:
     """Stages in a worker, each opened when its first item arrives."""
 
-    def __init__(self, stages: Sequence[Stage[Any, Any]]) -> None:
+    def __init__(self, stages: Sequence[Stage[Any, Any]], attempts: Attempts | None = None) -> None:
         self._stages = tuple(stages)
+        self._attempts = attempts
         self._work: dict[str, Work[Any, Any]] = {}
 
     def run(self, batch: Sequence[Any]) -> list[Trace]:
         """One trace an item; a refused item reaches no later stage."""
+        if self._attempts is None:
+            return self._traces(batch)
+        keys = [record_digest(item) for item in batch]
+        is_suspect = [self._attempts.is_suspect(key) for key in keys]
+        calm = [place for place, suspect in enumerate(is_suspect) if not suspect]
+        traces = dict(
+            zip(calm, self._marked([batch[place] for place in calm], [keys[place] for place in calm]), strict=True)
+        )
+        for place, suspect in enumerate(is_suspect):
+            if suspect:
+                traces[place] = self._suspect(batch[place], keys[place], self._attempts)
+        return [replace(traces[place], index=place) for place in range(len(batch))]
+
+    def _suspect(self, item: Any, key: str, attempts: Attempts) -> Trace:
+        tried = attempts.tried_alone(key)
+        if tried < attempts.budget:
+            return self._marked([item], [key])[0]
+        detail = f"{tried} workers ended while they had it alone; `replay` has it tried again"
+        attempts.end([key])
+        return Trace(0, refusal=Refusal(_item_id(item), self._stages[0].name, KILLED, detail))
+
+    def _marked(self, batch: Sequence[Any], keys: Sequence[str]) -> list[Trace]:
+        """The traces of items that are marked for as long as they are worked on."""
+        if not batch or self._attempts is None:
+            return []
+        self._attempts.begin(keys, alone=len(batch) == 1)
+        try:
+            traces = self._guarded(batch)
+        finally:
+            # An error that is raised is no kill; only what ends the whole process leaves its marks.
+            self._attempts.end(keys)
+        return traces
+
+    def _guarded(self, batch: Sequence[Any]) -> list[Trace]:
+        """The traces, with a refusal for an item on which a stage raises even when it has it alone."""
+        try:
+            return self._traces(batch)
+        except _ItemError as error:
+            if len(batch) > 1:
+                return [self._guarded([item])[0] for item in batch]
+            detail = f"{type(error.__cause__).__name__}: {error.__cause__}"
+            return [Trace(0, error.outputs, Refusal(_item_id(batch[0]), error.stage, FAILED, detail))]
+
+    def _traces(self, batch: Sequence[Any]) -> list[Trace]:
         traces = [Trace(index) for index in range(len(batch))]
         records = dict(enumerate(batch))
         for stage in self._stages:
-            for index, outcome in self._outcomes(stage, records).items():
+            try:
+                outcomes = self._outcomes(stage, records)
+            except _ItemError as error:
+                error.outputs = traces[0].outputs
+                raise
+            for index, outcome in outcomes.items():
                 if isinstance(outcome, Refusal):
                     traces[index] = replace(traces[index], refusal=outcome)
                     del records[index]
@@ -70,7 +144,7 @@ class OpenStages:
             return {}
         if stage.name not in self._work:
             self._work[stage.name] = stage.open()
-        outcomes = self._work[stage.name](list(records.values()))
+        outcomes = self._worked(stage, list(records.values()))
         if len(outcomes) != len(records):
             raise StageError(f"stage {stage.name!r} gave {len(outcomes)} outcomes for {len(records)} items")
         for outcome in outcomes:
@@ -80,3 +154,18 @@ class OpenStages:
                     f"stage {stage.name!r} gave {type(outcome).__name__}; expected {expected} or a Refusal"
                 )
         return dict(zip(records, outcomes, strict=True))
+
+    def _worked(self, stage: Stage[Any, Any], records: Sequence[Any]) -> Sequence[Any]:
+        if self._attempts is None:
+            return self._work[stage.name](records)
+        try:
+            return self._work[stage.name](records)
+        except (OSError, StageError, ChangedModelError):
+            raise
+        except Exception as error:  # whatever a model's library raises on one odd song
+            raise _ItemError(stage.name) from error
+
+
+def _item_id(item: Any) -> str:
+    """What a refusal calls an item: its first field."""
+    return str(getattr(item, fields(item)[0].name))

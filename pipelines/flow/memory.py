@@ -13,6 +13,7 @@ from levo.song.digest import digest_json
 from levo.song.files import write_atomically
 from levo.song.schema import records_of_structs, struct_array_of
 from pipelines.flow.identity import chain_identities
+from pipelines.flow.journal import Journal, left_journals
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal, Stage
 
@@ -44,6 +45,16 @@ class Memory:
                     known[digest] = Remembered(place + 1, outcome)
                 wanted -= known.keys()
         return known
+
+    def journal(self, pipeline: Pipeline[Any, Any], chain: Sequence[str]) -> Journal:
+        """A new journal of a run's outcomes until they are remembered."""
+        return Journal(self.folder, pipeline, chain)
+
+    def recover(self, pipeline: Pipeline[Any, Any], chain: Sequence[str]) -> None:
+        """Remember what killed runs left in their journals; those of runs that live are left alone."""
+        for left in left_journals(self.folder, pipeline, chain):
+            self.remember(pipeline, left.outcomes, chain)
+            left.path.unlink()
 
     def remember(
         self, pipeline: Pipeline[Any, Any], outcomes: Mapping[int, Mapping[str, Any]], chain: Sequence[str]

@@ -11,6 +11,7 @@ from ray.exceptions import RayTaskError
 
 from levo.song.files import DiskError
 from levo.song.schema import records_of_structs, struct_array_of
+from pipelines.flow.attempts import Attempts
 from pipelines.flow.executor import OpenStages, StageError, Trace
 from pipelines.flow.pipeline import Pipeline, StageGroup
 from pipelines.flow.stage import Refusal
@@ -27,7 +28,9 @@ class RayExecutor:
     num_workers: int = 2
     batch_size: int = 32
 
-    def run(self, pipeline: Pipeline[Any, Any], items: Sequence[Any]) -> Iterator[Trace]:
+    def run(
+        self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
+    ) -> Iterator[Trace]:
         """Yield traces in the order in which blocks are done."""
         if not items:
             return
@@ -39,7 +42,7 @@ class RayExecutor:
         for group in pipeline.groups:
             dataset = dataset.map_batches(
                 _Worker,
-                fn_constructor_args=(group,),
+                fn_constructor_args=(group, attempts),
                 batch_size=batch_size,
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(size=num_workers),
@@ -61,9 +64,9 @@ class RayExecutor:
 
 
 class _Worker:
-    def __init__(self, group: StageGroup) -> None:
+    def __init__(self, group: StageGroup, attempts: Attempts | None) -> None:
         self._group = group
-        self._stages = OpenStages(group.stages)
+        self._stages = OpenStages(group.stages, attempts)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         alive = block.column(_REFUSAL).is_null()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
-from pipelines.flow.executor import Executor, Trace
+from pipelines.flow.attempts import Attempts
+from pipelines.flow.executor import FAILED, Executor, StageError, Trace
 from pipelines.flow.identity import chain_identities, record_digest
 from pipelines.flow.memory import Memory, Remembered
 from pipelines.flow.pipeline import Pipeline
@@ -15,7 +16,10 @@ from pipelines.flow.stage import Refusal
 First = TypeVar("First")
 Last = TypeVar("Last")
 
-REMEMBER_EVERY_S = 5.0
+REMEMBER_EVERY_S = 30.0
+# More failures than these, and than this share of the items, are no odd items but a flow that does not work.
+_FEW_FAILURES = 10
+_MAX_FAILED_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +59,23 @@ def run_flow(
     executor: Executor,
     memory: Memory | None = None,
     progress: ProgressCallback | None = None,
+    attempts: Attempts | None = None,
 ) -> FlowResult[Last]:
     """Run every item through the pipeline, from the first stage whose outcome is not remembered.
 
-    An exception in a stage ends the run; what was done up to a few seconds before is remembered.
+    An exception in a stage ends the run, or with `attempts` refuses the item: see `Executor.run`. However a run ends,
+    a kill included, the items whose traces came are remembered. Raises `StageError` where more than a tenth of the
+    items (and more than a few) fail: their refusals are not remembered then.
     """
     run = _Run(pipeline, items, memory, progress)
     for num_stages, places in run.open_places().items():
         rest = pipeline.after(num_stages)
         try:
-            for trace in executor.run(rest, [run.latest[place] for place in places]):
+            for trace in executor.run(rest, [run.latest[place] for place in places], attempts):
                 run.take(num_stages, places[trace.index], trace)
         finally:
             run.flush()
+    run.remember_failures()
     return FlowResult(tuple(run.latest), run.num_reused)
 
 
@@ -83,9 +91,12 @@ class _Run:
         self._chain = chain_identities(pipeline.stages)
         self._digests = [record_digest(item) for item in items] if memory else []
         self._pending: dict[int, dict[str, Any]] = defaultdict(dict)
+        self._failures: dict[int, dict[str, Any]] = defaultdict(dict)
         self._flushed_at_s = monotonic()
         self._start = [Remembered(0, item) for item in items]
         if memory:
+            memory.recover(pipeline, self._chain)
+            self._journal = memory.journal(pipeline, self._chain)
             known = memory.recall(pipeline, self._digests)
             self._start = [known.get(digest, new) for digest, new in zip(self._digests, self._start, strict=True)]
         self.latest: list[Any] = [start.outcome for start in self._start]
@@ -109,8 +120,7 @@ class _Run:
         self._num_done += 1
         self._num_refused += trace.refusal is not None
         if self._memory:
-            for step, outcome in enumerate(outcomes):
-                self._pending[num_stages + step][self._digests[place]] = outcome
+            self._note(num_stages, self._digests[place], outcomes)
             if monotonic() - self._flushed_at_s > REMEMBER_EVERY_S:
                 self.flush()
         self._report()
@@ -119,8 +129,34 @@ class _Run:
         """Write what is not yet remembered."""
         if self._memory:
             self._memory.remember(self._pipeline, self._pending, self._chain)
+            self._journal.remove()
+            self._journal = self._memory.journal(self._pipeline, self._chain)
         self._pending.clear()
         self._flushed_at_s = monotonic()
+
+    def remember_failures(self) -> None:
+        """Remember the items that failed, now that the others did not."""
+        if self._memory:
+            self._memory.remember(self._pipeline, self._failures, self._chain)
+
+    def _note(self, num_stages: int, digest: str, outcomes: list[Any]) -> None:
+        last = outcomes[-1]
+        if isinstance(last, Refusal) and last.reason == FAILED:
+            outcomes = outcomes[:-1]
+            self._failures[num_stages + len(outcomes)][digest] = last
+            self._check_failures(last)
+        for step, outcome in enumerate(outcomes):
+            self._pending[num_stages + step][digest] = outcome
+        if outcomes:
+            self._journal.note(digest, num_stages, outcomes)
+
+    def _check_failures(self, last: Refusal) -> None:
+        num_failed = sum(map(len, self._failures.values()))
+        if num_failed > max(_FEW_FAILURES, _MAX_FAILED_SHARE * len(self.latest)):
+            raise StageError(
+                f"{num_failed} of {len(self.latest)} items failed; the last, {last.item_id}, in stage {last.stage!r}: "
+                f"{last.detail}"
+            )
 
     def _report(self) -> None:
         if self._progress:
