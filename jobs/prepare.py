@@ -11,6 +11,7 @@ import tyro
 if TYPE_CHECKING:
     from jobs.progress import RunProgress
     from pipelines.corpus.flow import CorpusModels, PreparedCorpus
+    from pipelines.corpus.roots.named import Recordings
     from pipelines.flow.executor import Executor
 
 _BATCH_SIZE = 16
@@ -23,8 +24,11 @@ class PrepareOptions:
     Run again, it does only what is new or changed. A recording that cannot be used is counted with its reason.
     """
 
-    audio: Path
-    """Folder of recordings (FLAC, WAV, MP3, Ogg, AIFF); a metadata.jsonl in it names songs, stems, lyrics and tags."""
+    audio: str
+    """Recordings (FLAC, WAV, MP3, Ogg, AIFF): a folder or s3://BUCKET/PREFIX, zip and tar archives in it included.
+
+    A metadata.jsonl beside them names songs, stems, lyrics and tags; or give a manifest (.jsonl, .parquet) that does.
+    """
     corpus: Path
     """Folder of the corpus; empty, or made from the same recordings."""
     models: Path = Path("out/demo/models")
@@ -48,12 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     from jobs.progress import RunProgress
     from pipelines.corpus.embedded import embedded_models
     from pipelines.corpus.flow import claim_corpus
+    from pipelines.corpus.roots.named import recordings_of
 
     models = embedded_models(options.models)
-    claim_corpus(options.corpus, options.audio)
+    recordings = recordings_of(options.audio)
+    claim_corpus(options.corpus, recordings)
     progress = RunProgress(num_steps=2)
     with _executor(options.workers) as executor:
-        prepared = _prepare(options, models, executor, progress)
+        prepared = _prepare(options, recordings, models, executor, progress)
     files, page = _decode(options, models, progress)
     progress.console.print(outcome_summary(prepared.outcomes))
     print(f"{prepared.num_reused} recordings were done before; snapshot {prepared.snapshot.manifest.snapshot_id[:12]}")
@@ -63,8 +69,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(options: PrepareOptions) -> None:
-    if not options.audio.is_dir():
+    is_bucket, is_manifest = options.audio.startswith("s3://"), options.audio.endswith((".jsonl", ".parquet"))
+    if not is_bucket and not is_manifest and not Path(options.audio).is_dir():
         raise NotADirectoryError(f"--audio {options.audio} is no folder; expected one that holds recordings")
+    if not is_bucket and is_manifest and not Path(options.audio).exists():
+        raise FileNotFoundError(f"--audio {options.audio} does not exist; expected a manifest that names recordings")
     for name in ("workers", "listen"):
         if getattr(options, name) < 0:
             raise ValueError(f"--{name} is {getattr(options, name)}; expected 0 or more")
@@ -87,7 +96,11 @@ def _executor(num_workers: int) -> "Iterator[Executor]":
 
 
 def _prepare(
-    options: PrepareOptions, models: "CorpusModels", executor: "Executor", progress: "RunProgress"
+    options: PrepareOptions,
+    recordings: "Recordings",
+    models: "CorpusModels",
+    executor: "Executor",
+    progress: "RunProgress",
 ) -> "PreparedCorpus":
     from pipelines.corpus.decode import AudioLimits
     from pipelines.corpus.flow import CorpusConfig, prepare_corpus
@@ -98,7 +111,7 @@ def _prepare(
     config = CorpusConfig(limits, transcribe_every_song=options.label == "all", structure=ask, tags=ask)
     with progress.step("recordings") as report:
         return prepare_corpus(
-            options.audio,
+            recordings,
             options.corpus,
             models,
             config,

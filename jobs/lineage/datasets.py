@@ -11,6 +11,8 @@ from levo.song.digest import digest_file, digest_json
 from levo.training.examples import ExampleStore
 from pipelines.corpus.flow import SONGS, corpus_recordings
 from pipelines.corpus.metadata import METADATA_FILE
+from pipelines.corpus.roots.folder import FolderRoot
+from pipelines.corpus.roots.named import Recordings
 from pipelines.flow.snapshot import Snapshot, SnapshotError, SnapshotStore
 from pipelines.loop.places import RunPlaces
 from pipelines.loop.preferences import PAIRS
@@ -43,7 +45,7 @@ class RunDatasets:
         """The audio files that a corpus was made from, a row each, by the digests that its listing keeps."""
         files = pq.read_table(corpus / _LISTING_FILE, columns=["path", "sha256"]).to_pylist()
         digest = digest_json(sorted((file["path"], file["sha256"]) for file in files))
-        return DatasetReference(name, digest, _uri(corpus_recordings(corpus)), len(files))
+        return DatasetReference(name, digest, _root_uri(corpus_recordings(corpus)), len(files))
 
     def corpus(self, name: str, corpus: Path, snapshot_id: str | None = None) -> DatasetReference:
         """A labelled corpus, refused songs included: the given snapshot, or the newest."""
@@ -98,6 +100,11 @@ def _newest(folder: Path) -> Snapshot:
     if snapshot is None:
         raise SnapshotError(f"{folder} holds no snapshot; expected the one that its step publishes")
     return snapshot
+
+
+def _root_uri(recordings: Recordings) -> str:
+    root = recordings.root
+    return _uri(root.folder) if isinstance(root, FolderRoot) else root.uri
 
 
 def _uri(path: Path) -> str:

@@ -12,6 +12,9 @@ from levo.codec.stems import Stems
 from levo.song.waveform import Waveform, mono_waveform
 from pipelines.corpus.decode import AudioError, AudioLimits, decode_audio
 from pipelines.corpus.records import AudioPlace, AudioReference, LabelSource, StemmedSong
+from pipelines.corpus.roots.folder import FolderRoot
+from pipelines.corpus.roots.named import AnyRoot
+from pipelines.corpus.roots.protocol import PathError
 from pipelines.flow.objects import ObjectStore, as_stored
 
 _KEPT_BYTES = 1 << 28
@@ -20,8 +23,11 @@ _KEPT_BYTES = 1 << 28
 class AudioReader:
     """Decodes audio references; the last few stay decoded, since the stages of one worker ask for the same songs."""
 
-    def __init__(self, recordings: Path, objects: Path, limits: AudioLimits, kept_bytes: int = _KEPT_BYTES) -> None:
-        self._folders = {AudioPlace.SOURCE: recordings, AudioPlace.OBJECTS: objects}
+    def __init__(self, recordings: AnyRoot, objects: Path, limits: AudioLimits, kept_bytes: int = _KEPT_BYTES) -> None:
+        self._roots: dict[AudioPlace, AnyRoot] = {
+            AudioPlace.SOURCE: recordings,
+            AudioPlace.OBJECTS: FolderRoot(objects),
+        }
         self._limits = limits
         self._kept_bytes = kept_bytes
         self._kept: OrderedDict[str, Waveform] = OrderedDict()
@@ -55,19 +61,20 @@ class AudioReader:
             self._kept.popitem(last=False)
 
     def _bytes(self, audio: AudioReference) -> bytes:
-        path = self._folders[audio.place] / audio.path
         if audio.num_bytes > self._limits.max_file_bytes:
             raise AudioError("too large", f"{audio.num_bytes} bytes; expected at most {self._limits.max_file_bytes}")
-        if not path.is_file():
-            raise AudioError("missing", f"{audio.path} is no longer there")
-        content = path.read_bytes()
+        try:
+            with self._roots[audio.place].open(audio.path) as file:
+                content = file.read(audio.num_bytes + 1)
+        except PathError as error:
+            raise AudioError("missing", f"{audio.path} is no longer there ({error})") from None
         if hashlib.sha256(content).hexdigest() != audio.sha256:
             raise AudioError("changed", f"{audio.path} changed after it was listed; run again")
         return content
 
 
 @cache
-def open_reader(recordings: Path, objects: Path, limits: AudioLimits) -> AudioReader:
+def open_reader(recordings: AnyRoot, objects: Path, limits: AudioLimits) -> AudioReader:
     """One reader a process, shared by the stages that run in it."""
     return AudioReader(recordings, objects, limits)
 

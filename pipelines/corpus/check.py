@@ -17,6 +17,7 @@ from pipelines.corpus.records import (
     StemReferences,
     extended,
 )
+from pipelines.corpus.roots.named import AnyRoot
 from pipelines.flow.model_source import ModelSource
 from pipelines.flow.objects import ObjectStore
 from pipelines.flow.stage import NOT_IDENTITY, Refusal, Stage, Work
@@ -26,7 +27,7 @@ from pipelines.flow.stage import NOT_IDENTITY, Refusal, Stage, Work
 class AudioPlaces:
     """Where a worker finds recordings and objects; moving them does not change what is in them."""
 
-    recordings: Path = field(metadata=NOT_IDENTITY)
+    recordings: AnyRoot = field(metadata=NOT_IDENTITY)
     objects: Path = field(metadata=NOT_IDENTITY)
     limits: AudioLimits = field(default_factory=AudioLimits)
 

@@ -16,6 +16,7 @@ from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.label import Ask, FindStructure, FindTags, JudgeMusicality
 from pipelines.corpus.listing import list_songs
 from pipelines.corpus.records import JudgedSong, PreparedSong, SourceSong, extended
+from pipelines.corpus.roots.named import Recordings, recordings_of
 from pipelines.corpus.tiers import musicality_tiers
 from pipelines.corpus.tokenize import TokenizeSongs, Transcribe
 from pipelines.flow.attempts import Attempts
@@ -23,6 +24,7 @@ from pipelines.flow.executor import Executor
 from pipelines.flow.identity import chain_identities
 from pipelines.flow.memory import Memory
 from pipelines.flow.model_source import ModelSource
+from pipelines.flow.objects import ObjectStore
 from pipelines.flow.outcomes import outcome_table
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.run import FlowResult, ProgressCallback, run_flow
@@ -75,10 +77,10 @@ class PreparedCorpus:
 
 
 def corpus_pipeline(
-    recordings: Path, corpus: Path, models: CorpusModels, config: CorpusConfig
+    recordings: Recordings, corpus: Path, models: CorpusModels, config: CorpusConfig
 ) -> Pipeline[SourceSong, JudgedSong]:
     """The stages in order: what is slow to make and rarely changes comes first."""
-    places = AudioPlaces(recordings.resolve(), corpus.resolve() / OBJECTS_FOLDER, config.limits)
+    places = AudioPlaces(recordings.root, corpus.resolve() / OBJECTS_FOLDER, config.limits)
     return Pipeline[SourceSong, JudgedSong](
         (
             CheckAudio(places),
@@ -93,7 +95,7 @@ def corpus_pipeline(
 
 
 def prepare_corpus(
-    recordings: Path,
+    recordings: Recordings,
     corpus: Path,
     models: CorpusModels,
     config: CorpusConfig,
@@ -112,14 +114,14 @@ def prepare_corpus(
 
 
 def _prepared(
-    recordings: Path,
+    recordings: Recordings,
     corpus: Path,
     models: CorpusModels,
     config: CorpusConfig,
     executor: Executor,
     progress: ProgressCallback | None,
 ) -> PreparedCorpus:
-    listing = list_songs(recordings, corpus / "listing.parquet")
+    listing = list_songs(recordings, corpus, ObjectStore(corpus / OBJECTS_FOLDER))
     pipeline = corpus_pipeline(recordings, corpus, models, config)
     result = run_flow(
         pipeline, listing.songs, executor, corpus_memory(corpus), progress, Attempts(corpus / ATTEMPTS_FOLDER)
@@ -143,9 +145,9 @@ def model_sources(models: CorpusModels) -> Mapping[str, ModelSource[Codec]]:
     return {name: value for name, value in vars(models).items() if isinstance(value, ModelSource)}
 
 
-def claim_corpus(corpus: Path, recordings: Path) -> None:
+def claim_corpus(corpus: Path, recordings: Recordings) -> None:
     """Mark a folder as the corpus of these recordings; raises ForeignCorpusError where it is something else."""
-    owner = {"format": _FORMAT, "recordings": str(recordings.resolve())}
+    owner = {"format": _FORMAT, "recordings": str(recordings)}
     file = corpus / OWNER_FILE
     if file.exists():
         found = json.loads(file.read_text())
@@ -160,9 +162,9 @@ def claim_corpus(corpus: Path, recordings: Path) -> None:
         write_bytes_atomically(file, (json.dumps(owner) + "\n").encode())
 
 
-def corpus_recordings(corpus: Path) -> Path:
-    """The folder of recordings that a corpus was made from."""
-    return Path(json.loads((corpus / OWNER_FILE).read_text())["recordings"])
+def corpus_recordings(corpus: Path) -> Recordings:
+    """The recordings that a corpus was made from."""
+    return recordings_of(json.loads((corpus / OWNER_FILE).read_text())["recordings"])
 
 
 def _with_tiers(result: FlowResult[JudgedSong]) -> list[PreparedSong | Refusal]:

@@ -1,30 +1,24 @@
-"""What lies in a folder of recordings: its songs with their digests and metadata, and what cannot be one."""
+"""What lies among recordings: the songs with their digests and metadata, and what cannot be one."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from posixpath import dirname, join, normpath
 
-import pyarrow.parquet as pq
-
-from levo.song.digest import digest_file
-from levo.song.files import write_atomically
-from levo.song.schema import records_of, table_of
-from pipelines.corpus.metadata import METADATA_FILE, MetadataError, SongMetadata, read_metadata
-from pipelines.corpus.records import AudioPlace, AudioReference, SourceSong, StemReferences
+from pipelines.corpus.archives import ArchiveLimits, is_archive, is_audio
+from pipelines.corpus.files import RecordingFiles
+from pipelines.corpus.metadata import METADATA_FILE, MetadataError, MetadataReader, SongMetadata
+from pipelines.corpus.records import SourceSong, StemReferences
+from pipelines.corpus.roots.named import Recordings
+from pipelines.corpus.roots.protocol import PathError
+from pipelines.flow.objects import ObjectStore
 from pipelines.flow.stage import Refusal
 
-AUDIO_SUFFIXES = frozenset({".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".w64"})
 STAGE = "listing"
-
-
-class PathError(ValueError):
-    """A path that may not or cannot be read, with a countable reason."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+_NUM_READERS = 8
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,113 +30,132 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class FileStamp:
-    """A file's digest as it was when it had this size and time of change."""
+class _Row:
+    """What is said of a song, and the folder or archive that its paths are relative to."""
 
-    path: str
-    num_bytes: int
-    changed_ns: int
-    sha256: str
+    song: SongMetadata
+    folder: str = ""
 
 
-def list_songs(folder: Path, stamps_file: Path) -> Listing:
-    """List a folder: the songs that its `metadata.jsonl` names, or else every audio file in it and below.
+def list_songs(
+    recordings: Recordings, stamps: Path, store: ObjectStore, limits: ArchiveLimits | None = None
+) -> Listing:
+    """List recordings: the songs that a manifest names, or else everything below the root.
 
-    A file's digest is taken from `stamps_file` where its size and time of change are as they were, and kept there.
-    Symbolic links are not followed. Raises NotADirectoryError where there is no such folder.
+    A folder or archive with a `metadata.jsonl` gives the songs that it names; elsewhere every audio file is one,
+    named by its path. Archives count as folders; their sound becomes objects of `store`. Digests are computed again
+    only for files whose size or time of change are others than those kept in the folder `stamps`. Symbolic links are
+    not followed. Raises FileNotFoundError or NotADirectoryError where there are no such recordings.
     """
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is no folder; expected one that holds recordings")
-    digests = _Digests(folder, stamps_file)
-    has_metadata = (folder / METADATA_FILE).is_file()
-    rows = read_metadata(folder / METADATA_FILE) if has_metadata else _found_files(folder)
+    files = RecordingFiles(recordings.root, stamps, store, limits or ArchiveLimits())
     songs: list[SourceSong] = []
     refusals: list[Refusal] = []
-    for row in rows:
-        if isinstance(row, MetadataError):
-            refusals.append(_refusal(row.item_id, row))
-            continue
-        try:
-            songs.append(_source_song(row, digests))
-        except PathError as error:
-            refusals.append(_refusal(row.song_id, error))
-    digests.save()
+    rows = _manifest_rows(recordings, files) if recordings.manifest is not None else _found_rows(files)
+    with ThreadPoolExecutor(_NUM_READERS) as readers:
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            for outcome in readers.map(lambda row: _outcome(row, files), batch):
+                (refusals if isinstance(outcome, Refusal) else songs).append(outcome)  # type: ignore[arg-type]
+    files.save()
     return Listing(tuple(songs), tuple(refusals))
 
 
-def _found_files(folder: Path) -> Iterator[SongMetadata]:
-    """Every audio file, named by its path; hidden folders and files are passed over."""
-    for place, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = (Path(place) / name).relative_to(folder)
-            if path.suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):
-                yield SongMetadata(song_id=path.as_posix(), audio=path.as_posix())
+def _manifest_rows(recordings: Recordings, files: RecordingFiles) -> Iterator[_Row | Refusal]:
+    name = str(recordings.manifest)
+    try:
+        files.root.state(name)
+    except PathError as error:
+        raise FileNotFoundError(f"{recordings}: {error}") from None
+    reader = MetadataReader()
+    with files.root.open(name) as file:
+        is_table = name.endswith(".parquet")
+        try:
+            yield from _rows_of(reader.table(file, name) if is_table else reader.lines(file, name))
+        except MetadataError as error:
+            yield _refusal(name, error)
 
 
-def _source_song(row: SongMetadata, digests: "_Digests") -> SourceSong:
-    stems = None
-    if row.vocal is not None and row.accompaniment is not None:
-        stems = StemReferences(digests.reference(row.vocal), digests.reference(row.accompaniment))
+def _found_rows(files: RecordingFiles) -> Iterator[_Row | Refusal]:
+    """Every song below the root, folder by folder; the outermost metadata on the way to a file decide on it."""
+    names = list(files.root.files())
+    described = {dirname(name) for name in names if name.rpartition("/")[2] == METADATA_FILE}
+    reader, done = MetadataReader(), set[str]()
+    for name in names:
+        folder = _outermost(name, described)
+        if folder is None:
+            yield from _archive_rows(name, files, reader) if is_archive(name) else _file_row(name)
+        elif folder not in done:
+            done.add(folder)
+            where = join(folder, METADATA_FILE)
+            try:
+                with files.root.open(where) as file:
+                    yield from _rows_of(reader.lines(file, where), folder)
+            except PathError as error:
+                yield _refusal(where, error)
+
+
+def _archive_rows(archive: str, files: RecordingFiles, reader: MetadataReader) -> Iterator[_Row | Refusal]:
+    try:
+        members = files.members(archive)
+    except PathError as error:
+        yield _refusal(archive, error)
+        return
+    described = {dirname(path) for path, member in members.items() if member.text is not None}
+    for path, member in members.items():
+        name, folder = join(archive, path), _outermost(path, described)
+        if folder is None and member.audio is None:
+            yield _refusal(name, PathError(str(member.reason), str(member.detail)))
+        elif folder is None:
+            yield from _file_row(name)
+        elif member.text is not None and dirname(path) == folder:
+            yield from _rows_of(reader.lines(member.text.splitlines(), name), join(archive, folder))
+
+
+def _file_row(name: str) -> Iterator[_Row]:
+    if is_audio(name):
+        yield _Row(SongMetadata(song_id=name, audio=name))
+
+
+def _rows_of(rows: Iterable[SongMetadata | MetadataError], folder: str = "") -> Iterator[_Row | Refusal]:
+    for row in rows:
+        yield _refusal(row.item_id, row) if isinstance(row, MetadataError) else _Row(row, folder)
+
+
+def _outermost(name: str, described: set[str]) -> str | None:
+    parts = dirname(name).split("/") if dirname(name) else []
+    above = ("/".join(parts[:depth]) for depth in range(len(parts) + 1))
+    return next((folder for folder in above if folder in described), None)
+
+
+def _outcome(row: _Row | Refusal, files: RecordingFiles) -> SourceSong | Refusal:
+    if isinstance(row, Refusal):
+        return row
+    try:
+        return _source_song(row, files)
+    except PathError as error:
+        return _refusal(row.song.song_id, error)
+
+
+def _source_song(row: _Row, files: RecordingFiles) -> SourceSong:
+    def place(path: str) -> str:
+        return normpath(join(row.folder, path)) if row.folder else path
+
+    song, stems = row.song, None
+    if song.vocal is not None and song.accompaniment is not None:
+        stems = StemReferences(files.reference(place(song.vocal)), files.reference(place(song.accompaniment)))
     return SourceSong(
-        song_id=row.song_id,
-        audio=digests.reference(row.audio),
+        song_id=song.song_id,
+        audio=files.reference(place(song.audio)),
         true_stems=stems,
-        collection=row.collection,
-        singer=row.singer,
-        licence=row.licence,
-        source=row.source,
-        consent=row.consent,
-        given_lyrics=row.lyrics,
-        given_tags=row.tags,
+        collection=song.collection,
+        singer=song.singer,
+        licence=song.licence,
+        source=song.source,
+        consent=song.consent,
+        given_lyrics=song.lyrics,
+        given_tags=song.tags,
     )
 
 
 def _refusal(item_id: str, error: MetadataError | PathError) -> Refusal:
     # A file's name need not be text.
     return Refusal(item_id.encode(errors="backslashreplace").decode(), STAGE, error.reason, error.detail)
-
-
-class _Digests:
-    """Digests of files below a folder, known ones not computed again."""
-
-    def __init__(self, folder: Path, stamps_file: Path) -> None:
-        self._folder = folder.resolve()
-        self._file = stamps_file
-        known = _read_stamps(stamps_file)
-        self._known = {(stamp.path, stamp.num_bytes, stamp.changed_ns): stamp for stamp in known}
-        self._seen: list[FileStamp] = []
-
-    def reference(self, path: str) -> AudioReference:
-        """The reference of a file inside the folder; raises PathError for any other path."""
-        if not path.isprintable():
-            raise PathError("unprintable path", repr(path))
-        whole = Path(os.path.normpath(self._folder / path))
-        if not whole.is_relative_to(self._folder) or whole == self._folder:
-            raise PathError("path outside the folder", f"{path!r}; expected a path below {self._folder}")
-        if whole.resolve() != whole:
-            raise PathError("symbolic link", f"{path!r} leads to {whole.resolve()}; links are not followed")
-        if not whole.is_file():
-            raise PathError("missing", f"{path!r} is no file in {self._folder}")
-        status = whole.stat()
-        key = (path, status.st_size, status.st_mtime_ns)
-        stamp = self._known.get(key) or FileStamp(*key, sha256=_digest(whole))
-        self._seen.append(stamp)
-        return AudioReference(AudioPlace.SOURCE, path, stamp.sha256, stamp.num_bytes)
-
-    def save(self) -> None:
-        """Keep the digests of the files that were seen."""
-        if set(self._seen) != set(self._known.values()):
-            table = table_of(self._seen, FileStamp)
-            write_atomically(self._file, lambda path: pq.write_table(table, path))
-
-
-def _read_stamps(file: Path) -> Sequence[FileStamp]:
-    return records_of(pq.read_table(file), FileStamp) if file.exists() else []
-
-
-def _digest(path: Path) -> str:
-    try:
-        return digest_file(path)
-    except PermissionError as error:
-        raise PathError("not readable", str(error)) from None

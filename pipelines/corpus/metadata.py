@@ -1,15 +1,18 @@
-"""`metadata.jsonl`: one JSON object a song, checked field by field before anything is read or believed."""
+"""What is said of songs, in JSON lines or a Parquet table: checked field by field before anything is believed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from levo.song.lyrics import LyricsError, parse_lyrics
 
 METADATA_FILE = "metadata.jsonl"
 _MAX_LINE_CHARACTERS = 1 << 20
+_ROWS_PER_BATCH = 1024
 _STEMS = ("vocal", "accompaniment")
 
 
@@ -40,28 +43,50 @@ class SongMetadata:
     tags: tuple[str, ...] | None = None
 
 
-def read_metadata(file: Path) -> Iterator[SongMetadata | MetadataError]:
-    """Each line's song, or what is wrong with it; blank lines are passed over, a repeated song_id is an error."""
-    seen: set[str] = set()
-    with file.open("rb") as lines:
+class MetadataReader:
+    """Reads the metadata of one listing; a `song_id` that came before, in whichever file, is an error."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def lines(self, lines: Iterable[bytes], name: str) -> Iterator[SongMetadata | MetadataError]:
+        """Each line's song, or what is wrong with it; blank lines are passed over."""
         for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            where = f"{file.name}, line {number}"
-            try:
-                row = parse_metadata(line, where)
-                if row.song_id in seen:
-                    raise MetadataError(f"{row.song_id} ({where})", "repeated song_id", f"{row.song_id!r} came before")
-            except MetadataError as error:
-                yield error
-            else:
-                seen.add(row.song_id)
-                yield row
+            if line.strip():
+                where = f"{name}, line {number}"
+                yield self._checked(lambda line=line, where=where: parse_metadata(line, where), where)  # type: ignore[misc]
+
+    def table(self, file: IO[bytes], name: str) -> Iterator[SongMetadata | MetadataError]:
+        """Each row's song of a Parquet table, or what is wrong with it; raises MetadataError for no such table."""
+        try:
+            table = pq.ParquetFile(file)
+            number = 0
+            for batch in table.iter_batches(_ROWS_PER_BATCH):
+                for row in batch.to_pylist():
+                    number += 1
+                    where = f"{name}, row {number}"
+                    yield self._checked(lambda row=row, where=where: song_of_row(row, where), where)  # type: ignore[misc]
+        except pa.ArrowException as error:
+            raise MetadataError(name, "bad metadata", f"no Parquet table: {error}") from None
+
+    def _checked(self, parse: Callable[[], SongMetadata], where: str) -> SongMetadata | MetadataError:
+        try:
+            song = parse()
+        except MetadataError as error:
+            return error
+        if song.song_id in self._seen:
+            return MetadataError(f"{song.song_id} ({where})", "repeated song_id", f"{song.song_id!r} came before")
+        self._seen.add(song.song_id)
+        return song
 
 
 def parse_metadata(line: bytes, where: str) -> SongMetadata:
     """One line; `where` names it in errors until its song_id is known."""
-    row = _parse_object(line, where)
+    return song_of_row(_parse_object(line, where), where)
+
+
+def song_of_row(row: dict[str, Any], where: str) -> SongMetadata:
+    """One row, field by field; `where` names it in errors until its song_id is known."""
     item_id = _text(row, "song_id", where)
     if item_id is None:
         raise MetadataError(where, "bad metadata", "no song_id")

@@ -10,6 +10,7 @@ from pipelines.corpus.audio import AudioReader
 from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.flow import OBJECTS_FOLDER, SONGS, corpus_recordings
 from pipelines.corpus.records import PreparedSong, TokenizedSong
+from pipelines.corpus.roots.named import Recordings
 from pipelines.flow.objects import ObjectStore
 from pipelines.flow.outcomes import records_of_outcomes, refusals_of_outcomes
 from pipelines.flow.snapshot import Snapshot, SnapshotError, SnapshotStore
@@ -21,7 +22,7 @@ class Corpus:
     """One snapshot of a corpus; the recordings themselves lie where they were."""
 
     folder: Path
-    recordings: Path
+    recordings: Recordings
     snapshot: Snapshot
 
     @cached_property
@@ -44,7 +45,7 @@ class Corpus:
 
     @cached_property
     def _reader(self) -> AudioReader:
-        return AudioReader(self.recordings, self.folder / OBJECTS_FOLDER, AudioLimits(), kept_bytes=0)
+        return AudioReader(self.recordings.root, self.folder / OBJECTS_FOLDER, AudioLimits(), kept_bytes=0)
 
 
 def open_corpus(folder: Path) -> Corpus:

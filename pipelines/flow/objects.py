@@ -2,20 +2,23 @@
 
 import hashlib
 import io
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import soundfile
 
 from levo.song.arrays import Array
-from levo.song.files import write_bytes_atomically
+from levo.song.files import write_bytes_atomically, writing
 from levo.song.waveform import Waveform
 
 FLAC_SUFFIX = "flac"
 ARRAY_SUFFIX = "npy"
 _FLAC_SUBTYPE = "PCM_24"
 _PCM_STEPS = 1 << 23
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,20 @@ class ObjectReference:
     num_bytes: int
 
 
+class Readable(Protocol):
+    """Bytes that come block by block."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many of the next bytes; none at the end."""
+        ...
+
+
 class ObjectError(ValueError):
     """An object that is not there, or is not what its name says."""
+
+
+class ObjectTooLargeError(ObjectError):
+    """More bytes than may be stored as one object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,28 @@ class ObjectStore:
         if not path.exists() or path.stat().st_size != len(content):
             # To flush thousands of small files costs more than to make them; `get` finds what a power cut spoilt.
             write_bytes_atomically(path, content, flush=False)
+        return reference
+
+    def put_stream(self, stream: Readable, suffix: str, max_bytes: int) -> ObjectReference:
+        """Store what a stream gives, block by block; raises ObjectTooLargeError, and stores nothing, for more."""
+        draft = self.folder / f".{uuid.uuid4().hex}.partial"
+        state, num_bytes = hashlib.sha256(), 0
+        with writing(draft):
+            draft.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with draft.open("wb") as file:
+                    while block := stream.read(_BLOCK_BYTES):
+                        num_bytes += len(block)
+                        if num_bytes > max_bytes:
+                            raise ObjectTooLargeError(f"more than {max_bytes} bytes")
+                        state.update(block)
+                        file.write(block)
+                reference = ObjectReference(state.hexdigest(), suffix, num_bytes)
+                path = self.path(reference)
+                path.parent.mkdir(exist_ok=True)
+                draft.replace(path)
+            finally:
+                draft.unlink(missing_ok=True)
         return reference
 
     def get(self, reference: ObjectReference) -> bytes:

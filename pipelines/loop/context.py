@@ -13,6 +13,7 @@ from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.embedded import CODEC, embedded_models
 from pipelines.corpus.flow import CorpusModels
+from pipelines.corpus.roots.folder import FolderRoot
 from pipelines.flow.model_source import Digested, ModelSource, model_source
 from pipelines.loop.config import LoopConfig
 from pipelines.loop.fitting import (
@@ -83,7 +84,8 @@ class LoopContext:
 
     def audio_places(self, folder: Path) -> AudioPlaces:
         """Where the sound of candidates kept under `folder` lies; nothing of it comes from recordings."""
-        return AudioPlaces(folder.resolve(), (folder / "objects").resolve(), AudioLimits(min_duration_s=0.0))
+        root = FolderRoot(folder.resolve())
+        return AudioPlaces(root, root.folder / "objects", AudioLimits(min_duration_s=0.0))
 
     def _stored(self, load: Callable[[Path], Model], name: str) -> ModelSource[Model]:
         return model_source(partial(load, self.places.models.resolve() / name))

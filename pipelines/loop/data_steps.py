@@ -11,6 +11,7 @@ import ray
 
 from pipelines.corpus.embedded import CODEC
 from pipelines.corpus.flow import CorpusConfig, prepare_corpus
+from pipelines.corpus.roots.named import recordings_of
 from pipelines.corpus.snapshot import open_corpus
 from pipelines.flow.executor import Executor
 from pipelines.flow.ray_executor import RayExecutor
@@ -146,7 +147,7 @@ def _prepared(
         progress(state.num_done, state.num_items)
 
     prepared = prepare_corpus(
-        recordings,
+        recordings_of(recordings),
         corpus,
         context.corpus_models(),
         config,

@@ -12,6 +12,7 @@ from levo.song.waveform import Waveform, mono_waveform
 from pipelines.corpus.audio import AudioReader, mono_at
 from pipelines.corpus.decode import AudioError, AudioLimits
 from pipelines.corpus.records import AudioPlace, AudioReference
+from pipelines.corpus.roots.folder import FolderRoot
 from pipelines.flow.objects import ObjectStore
 
 RATE = 16000
@@ -27,7 +28,7 @@ def listed(folder: Path, name: str, level: float) -> AudioReference:
 
 @pytest.fixture
 def reader(tmp_path: Path) -> AudioReader:
-    return AudioReader(tmp_path, tmp_path / "objects", AudioLimits(), kept_bytes=2 * NUM_BYTES)
+    return AudioReader(FolderRoot(tmp_path), tmp_path / "objects", AudioLimits(), kept_bytes=2 * NUM_BYTES)
 
 
 def test_the_last_songs_stay_decoded(reader: AudioReader, tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_a_file_that_changed_or_went_away_is_not_read(reader: AudioReader, tmp_p
 
 
 def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
-    reader = AudioReader(tmp_path, tmp_path, AudioLimits(max_file_bytes=1000))
+    reader = AudioReader(FolderRoot(tmp_path), tmp_path, AudioLimits(max_file_bytes=1000))
     song = replace(listed(tmp_path, "song.flac", 0.5), num_bytes=1001)
     with pytest.raises(AudioError, match="too large: 1001 bytes; expected at most 1000"):
         reader.read(song)
@@ -60,9 +61,9 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
 def test_sound_that_was_just_stored_reads_as_it_will_later(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 0.5, (1, 2 * RATE)).astype(np.float32)
     store = ObjectStore(tmp_path / "objects")
-    reader = AudioReader(tmp_path, store.folder, AudioLimits())
+    reader = AudioReader(FolderRoot(tmp_path), store.folder, AudioLimits())
     reference = reader.store(Waveform(noise, RATE), store)
-    later = AudioReader(tmp_path, store.folder, AudioLimits()).read(reference)
+    later = AudioReader(FolderRoot(tmp_path), store.folder, AudioLimits()).read(reference)
     assert np.array_equal(reader.read(reference).samples, later.samples)
     assert reader.read(reference).sample_rate_hz == later.sample_rate_hz
 

@@ -31,6 +31,7 @@ from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.flow import CorpusConfig, CorpusModels, ForeignCorpusError, PreparedCorpus, prepare_corpus
 from pipelines.corpus.label import Ask
 from pipelines.corpus.records import LabelSource, PreparedSong
+from pipelines.corpus.roots.named import recordings_of
 from pipelines.corpus.snapshot import open_corpus
 from pipelines.flow.executor import Executor, InProcessExecutor
 from pipelines.flow.model_source import ChangedModelError, ModelSource
@@ -201,7 +202,11 @@ class Flow:
         calls = self.corpus.parent / "calls"
         calls.unlink(missing_ok=True)
         prepared = prepare_corpus(
-            self.recordings, self.corpus, models(calls, **digests), config or CorpusConfig(), self.executor
+            recordings_of(self.recordings),
+            self.corpus,
+            models(calls, **digests),
+            config or CorpusConfig(),
+            self.executor,
         )
         lines = calls.read_text().splitlines() if calls.exists() else []
         return Ran(prepared, sorted({line.split()[0] for line in lines}), len(lines))
@@ -409,7 +414,7 @@ def test_a_model_that_is_not_the_one_that_was_meant_is_refused(recordings: Path,
     wanted = models(tmp_path / "calls")
     swapped = replace(wanted, codec=ModelSource("other", wanted.codec.load))
     with pytest.raises(ChangedModelError, match="loaded a model of digest codec; expected other"):
-        prepare_corpus(recordings, tmp_path / "corpus", swapped, CorpusConfig(), InProcessExecutor())
+        prepare_corpus(recordings_of(recordings), tmp_path / "corpus", swapped, CorpusConfig(), InProcessExecutor())
 
 
 @pytest.mark.parametrize("num_bytes", [2_000, 8_000, 30_000])

@@ -15,6 +15,8 @@ from levo.song.lyrics import parse_lyrics
 from pipelines.corpus.listing import Listing, list_songs
 from pipelines.corpus.metadata import MetadataError, parse_metadata
 from pipelines.corpus.records import SourceSong
+from pipelines.corpus.roots.named import recordings_of
+from pipelines.flow.objects import ObjectStore
 
 ROW = {"song_id": "one", "audio": "one.flac"}
 
@@ -30,7 +32,7 @@ def write(folder: Path, rows: list[Any], files: tuple[str, ...] = ("one.flac",))
 
 
 def listed(folder: Path) -> Listing:
-    return list_songs(folder, folder.parent / "stamps.parquet")
+    return list_songs(recordings_of(folder), folder.parent / "stamps", ObjectStore(folder.parent / "objects"))
 
 
 def only_reason(folder: Path) -> str:

@@ -16,6 +16,7 @@ from levo.song.waveform import Waveform, mono_waveform
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.records import LabelSource, TokenizedSong
+from pipelines.corpus.roots.folder import FolderRoot
 from pipelines.flow.model_source import model_source
 from pipelines.loop.records import CandidateRow
 from pipelines.loop.separated_decoding import DecodeAndSeparate, DecodedFrom, separated
@@ -67,7 +68,7 @@ class HalvingSeparator:
 
 
 def decoded(source: DecodedFrom, folder: Path) -> tuple[TokenizedSong, Stems]:
-    places = AudioPlaces(folder, folder / "objects", AudioLimits(min_duration_s=0.0))
+    places = AudioPlaces(FolderRoot(folder), folder / "objects", AudioLimits(min_duration_s=0.0))
     stage = DecodeAndSeparate(places, model_source(ToneCodec), model_source(HalvingSeparator), source)
     codes = np.repeat(np.array([[40], [20], [10]], np.int32), 25, axis=1)
     row = CandidateRow("song", "prompt", 0, "model", True, "[verse] moon.", ("female",), codes)

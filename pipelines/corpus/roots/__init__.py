@@ -1,0 +1,1 @@
+"""Where recordings lie: folders, and buckets of S3-compatible stores."""
