@@ -2,13 +2,13 @@
 
 import tempfile
 from collections.abc import Sequence
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from annotation.phonemes.english import cmu_pronunciations
 from annotation.recogniser.lexicon import Lexicon
 from annotation.recogniser.protocol import Transcript
 from levo.codec.intake import mono_at_rate
@@ -30,7 +30,7 @@ class PocketSphinxRecogniser:
     """
 
     def __init__(self, lexicon: Lexicon) -> None:
-        known = _cmu_pronunciations()
+        known = cmu_pronunciations()
         missing = [word for word in lexicon.words if word not in known]
         if missing:
             raise ValueError(f"words {missing} are not in the CMU dictionary; PocketSphinx cannot listen for them")
@@ -94,16 +94,3 @@ def _word_loop_decoder(pronunciations: dict[str, tuple[str, ...]]) -> Any:
         decoder.add_jsgf_string("song", grammar)
         decoder.activate_search("song")
     return decoder
-
-
-@cache
-def _cmu_pronunciations() -> dict[str, tuple[str, ...]]:
-    """Each word's pronunciations in the dictionary that PocketSphinx carries."""
-    import pocketsphinx
-
-    ways: dict[str, tuple[str, ...]] = {}
-    for line in Path(pocketsphinx.get_model_path("en-us/cmudict-en-us.dict")).read_text().splitlines():
-        word, phones = line.split(maxsplit=1)
-        name = word.split("(")[0]
-        ways[name] = (*ways.get(name, ()), phones)
-    return ways

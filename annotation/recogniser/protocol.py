@@ -13,12 +13,15 @@ class Transcript:
     """What was heard in one song, in order of time.
 
     `confidence` lies in 0 ... 1 and compares songs of one recogniser only; a song in which nothing is heard has no
-    phonemes and no words.
+    phonemes and no words. `language` is a code such as `en`, None where the recogniser knows one language alone;
+    `num_cut` counts words that were taken out because the decoder had fallen into a loop.
     """
 
     phonemes: tuple[TimedPhoneme, ...]
     words: tuple[TimedWord, ...]
     confidence: float
+    language: str | None = None
+    num_cut: int = 0
 
     @property
     def phoneme_names(self) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Spoken words with phoneme times, from the espeak-ng library through ctypes (an extra: espeak-ng is GPL)."""
 
-import _ctypes
 import ctypes
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int16
 
+from annotation.phonemes.espeak_library import EspeakError, espeak_library
 from levo.song.arrays import Array
 from levo.song.timing import TimedPhoneme
 
@@ -19,10 +19,6 @@ _CHARS_UTF8 = 1
 _PARAMETER_RATE = 1
 _NOISE_SEED = 1
 _STRESS_MARKS = "',%="
-
-
-class EspeakError(ValueError):
-    """espeak-ng refused a voice or a word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,29 +57,15 @@ class _Speaker:
     moves phonemes by milliseconds. Loaded and seeded anew, at 15 ms a word, a word sounds the same wherever it is said.
     """
 
-    def __init__(self) -> None:
-        try:
-            import espeakng_loader
-        except ImportError as error:
-            raise ModuleNotFoundError(
-                "espeakng-loader is not installed, and the singing voice is made with it: pip install 'levo[demo]'"
-            ) from error
-        self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
+    def __init__(self, library: Any, sample_rate_hz: int) -> None:
+        self._library = library
+        self.sample_rate_hz = sample_rate_hz
         self._chunks: list[Int16[Array, " sample"]] = []
         self._events: list[tuple[str, int]] = []
-        data = str(espeakng_loader.get_data_path()).encode()
-        self.sample_rate_hz = int(self._library.espeak_Initialize(_SYNCHRONOUS_OUTPUT, 0, data, _PHONEME_EVENTS))
-        if self.sample_rate_hz <= 0:
-            raise EspeakError(f"espeak_Initialize gave {self.sample_rate_hz} with data at {data.decode()!r}")
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(_NOISE_SEED))
         # ctypes keeps no reference to a callback; losing this one would crash the library.
         self._callback = _Callback(self._hear)
         self._library.espeak_SetSynthCallback(self._callback)
-
-    def close(self) -> None:
-        """Unload the library; ctypes has no public name for it."""
-        self._library.espeak_Terminate()
-        _ctypes.dlclose(self._library._handle)
 
     def speak(self, word: str, voice: str, words_per_minute: int) -> SpokenWord:
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
@@ -130,8 +112,5 @@ def speak(word: str, voice: str, words_per_minute: int = 190) -> SpokenWord:
     Raises `ModuleNotFoundError` where the library is missing, and `EspeakError` where the voice is unknown or a phoneme
     has no length of its own.
     """
-    speaker = _Speaker()
-    try:
-        return speaker.speak(word, voice, words_per_minute)
-    finally:
-        speaker.close()
+    with espeak_library(_SYNCHRONOUS_OUTPUT, _PHONEME_EVENTS) as (library, sample_rate_hz):
+        return _Speaker(library, sample_rate_hz).speak(word, voice, words_per_minute)

@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from pipelines.rendered.espeak import EspeakError, speak
+from annotation.phonemes.espeak_library import EspeakError
+from pipelines.rendered.espeak import speak
 from pipelines.rendered.world import SINGERS, WORDS, Singer
 
 
