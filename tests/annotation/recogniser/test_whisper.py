@@ -130,10 +130,8 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def row(text: str, word_s: float = 0.3, jitter_s: float = 0.0) -> list[TimedWord]:
     generator = np.random.default_rng(0)
     starts = np.cumsum(generator.uniform(word_s - jitter_s, word_s + jitter_s, len(text.split())))
-    return [
-        TimedWord(word, float(start), float(start) + word_s / 2)
-        for word, start in zip(text.split(), starts, strict=True)
-    ]
+    pairs = zip(text.split(), starts.tolist(), strict=True)
+    return [TimedWord(word, start, start + word_s / 2) for word, start in pairs]
 
 
 def test_a_loop_of_the_decoder_leaves_one_round() -> None:
