@@ -1,0 +1,1 @@
+"""How good a song sounds on several axes: published judges of aesthetics."""
