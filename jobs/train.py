@@ -14,7 +14,7 @@ class TrainOptions(LoopOptions):
 
     Steps before it are done first where they are not; what is done is skipped.
     `levo train STAGE SONGS OUT --from MODEL` trains one stage (pretrain, extend, sft, dpo) on songs of one's own;
-    `levo train sft --help` tells of it.
+    `levo train sft --help` tells of it. `levo train reward PREFERENCES OUT` fits a musicality reward.
     """
 
 
@@ -27,4 +27,8 @@ def main(arguments: Sequence[str]) -> int:
         from jobs.tune import main as tune
 
         return int(tune(arguments))
+    if arguments and arguments[0] == "reward":
+        from jobs.train_reward import main as train_reward
+
+        return train_reward(arguments[1:])
     return run_until(tyro.cli(TrainOptions, args=list(arguments), prog="levo train"), "train")

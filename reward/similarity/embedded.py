@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
+from jaxtyping import Float32
+from torch import Tensor
 
 from levo.codec.storage import StoredModel, load_stored, save_stored
 from levo.song.description import Description
@@ -48,6 +50,13 @@ class EmbeddedSimilarity:
             cosine(self._embed_song(song), self._embed_song(prompt))
             for song, prompt in zip(songs, prompts, strict=True)
         ]
+
+    def embed_song(self, song: Waveform) -> Float32[Tensor, " embedding"]:
+        """A song's vector of unit length; raises `ValueError`, with the reason, for one that cannot be heard."""
+        embedding = self._embed_song(song)
+        if embedding.vector is None:
+            raise ValueError(f"a song that cannot be embedded: {embedding.missing}")
+        return embedding.vector
 
     def save(self, folder: Path) -> None:
         """Write the judge as a folder."""
