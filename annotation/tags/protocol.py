@@ -24,11 +24,15 @@ class Tags:
     mood: TagEstimate | None
     drums: TagEstimate | None
     tempo_bpm: float | None
+    timbre: TagEstimate | None = None
+    genre: TagEstimate | None = None
+    more_instruments: tuple[TagEstimate, ...] = ()
 
     @property
     def description_tags(self) -> tuple[str, ...]:
         """The tags that are there, in a description's order."""
-        estimates = (self.voice, self.tempo, self.instrument, self.mood, self.drums)
+        instruments = (self.instrument, *self.more_instruments)
+        estimates = (self.voice, self.timbre, self.genre, self.tempo, *instruments, self.mood, self.drums)
         return tuple(estimate.tag for estimate in estimates if estimate is not None)
 
 
