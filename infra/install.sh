@@ -48,6 +48,10 @@ fi
 echo "install: torch, then the project with [$extras] into $venv; this takes minutes the first time"
 pip install -qq --constraint constraints.txt "$torch"
 pip install -qq --constraint constraints.txt --editable ".[$extras]"
+if [[ ,$extras, == *,dev,* ]]; then
+    # What these two ask for beside (triton, torchaudio) is large, and the tests use none of it.
+    pip install -qq --constraint constraints.txt --no-deps audiobox-aesthetics openai-whisper
+fi
 
 installed=$("$venv/bin/python" -m pip list --format=freeze --disable-pip-version-check)
 if grep -qi '^torchaudio==' <<< "$installed"; then

@@ -27,6 +27,8 @@ class Backend:
     name: str
     modules: tuple[str, ...]
     extra: str
+    is_needed: bool = True
+    """By the demo; the others are real models' libraries, each given a path to its weights."""
 
 
 BACKENDS = (
@@ -36,7 +38,14 @@ BACKENDS = (
     Backend("lyrics and phonemes", "CTC recogniser", ("torch",), ""),
     Backend("lyrics and phonemes", "PocketSphinx, the held-out judge", ("pocketsphinx",), "demo"),
     Backend("text-music similarity", "two towers", ("torch",), ""),
-    Backend("text-music similarity", "LAION-CLAP, given a model folder", ("transformers",), ""),
+    Backend("text-music similarity", "LAION-CLAP", ("transformers", "librosa"), "clap", False),
+    Backend("separation", "HTDemucs", ("demucs",), "separation", False),
+    Backend("lyrics and phonemes", "Whisper", ("whisper",), "asr", False),
+    Backend("lyrics and phonemes", "Chinese", ("pypinyin",), "asr", False),
+    Backend("lyrics and phonemes", "Japanese", ("pyopenjtalk",), "asr", False),
+    Backend("lyrics and phonemes", "Spanish, French, German", ("espeakng_loader",), "demo", False),
+    Backend("tags", "zero-shot by LAION-CLAP", ("transformers", "librosa"), "clap", False),
+    Backend("musicality", "Audiobox Aesthetics", ("audiobox_aesthetics",), "aesthetics", False),
     Backend("musicality", "Bradley-Terry reward model", ("torch",), ""),
     Backend("flows, training, serving", "Ray", ("ray",), "train"),
     Backend("training", "DeepSpeed", ("deepspeed", "ninja"), "train"),
@@ -82,9 +91,10 @@ def _backend(backend: Backend, owners: Mapping[str, Sequence[str]]) -> Finding:
     """Whether a backend's modules are installed; they are not imported, which would take long and prove little."""
     missing = [module for module in backend.modules if importlib.util.find_spec(module) is None]
     if not missing:
-        return Finding(backend.capability, backend.name, True, True, _versions(backend.modules, owners))
+        return Finding(backend.capability, backend.name, True, backend.is_needed, _versions(backend.modules, owners))
     source = f"levo[{backend.extra}]" if backend.extra else "levo"
-    return Finding(backend.capability, backend.name, False, True, f"no {', '.join(missing)}: pip install '{source}'")
+    remark = f"no {', '.join(missing)}: pip install '{source}'"
+    return Finding(backend.capability, backend.name, False, backend.is_needed, remark)
 
 
 def _versions(modules: tuple[str, ...], owners: Mapping[str, Sequence[str]]) -> str:

@@ -10,6 +10,7 @@ import tyro
 
 if TYPE_CHECKING:
     from jobs.progress import RunProgress
+    from pipelines.corpus.backends import BackendChoices
     from pipelines.corpus.flow import CorpusModels, PreparedCorpus
     from pipelines.corpus.roots.named import Recordings
     from pipelines.flow.executor import Executor
@@ -41,6 +42,24 @@ class PrepareOptions:
     """Label what the metadata leave open, or all songs: so that labels can be held to what is known of them."""
     max_duration_s: float = 600.0
     """Longer recordings are refused."""
+    separator: str = "embedded"
+    """Or htdemucs:FILE, a published .th package or .yaml bag."""
+    recogniser: str = "embedded"
+    """Or whisper:FILE, an openai-whisper checkpoint."""
+    second_recogniser: str | None = None
+    """whisper:FILE: a second opinion; lines on which the two differ are left out of the lyrics and marked."""
+    tagger: str = "embedded"
+    """Or clap:FOLDER: zero-shot tags by LAION-CLAP in the Hugging Face format."""
+    musicality: str = "embedded"
+    """Or audiobox-ce:PATH (-cu, -pc, -pq), that axis of Audiobox Aesthetics; its quantiles are the tiers."""
+    device: str = "cpu"
+    """Where real models run, such as cuda."""
+    gpus_per_model: float = 1.0
+    """What a real model's worker reserves of a GPU."""
+    stem_gate: bool = True
+    """Refuse songs whose stems a real separator leaves unclean."""
+    one_stage_at_a_time: bool = False
+    """Finish each stage for all songs before the next: only one model is loaded at a time."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,11 +69,11 @@ def main(arguments: Sequence[str]) -> int:
 
     from jobs.corpus_tables import outcome_summary
     from jobs.progress import RunProgress
-    from pipelines.corpus.embedded import embedded_models
+    from pipelines.corpus.backends import corpus_models
     from pipelines.corpus.flow import claim_corpus
     from pipelines.corpus.roots.named import recordings_of
 
-    models = embedded_models(options.models)
+    models = corpus_models(options.models, _choices(options))
     recordings = recordings_of(options.audio)
     claim_corpus(options.corpus, recordings)
     progress = RunProgress(num_steps=2)
@@ -66,6 +85,12 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{len(files)} files to listen to in {options.corpus / 'listen'}, with their labels in {page}")
     print(f"levo corpus status --corpus {options.corpus}")
     return 0
+
+
+def _choices(options: PrepareOptions) -> "BackendChoices":
+    from pipelines.corpus.backends import BackendChoices
+
+    return BackendChoices(**{name: getattr(options, name) for name in BackendChoices.__slots__})
 
 
 def _check(options: PrepareOptions) -> None:
@@ -102,13 +127,22 @@ def _prepare(
     executor: "Executor",
     progress: "RunProgress",
 ) -> "PreparedCorpus":
+    from annotation.quality.stem_quality import StemGate
     from pipelines.corpus.decode import AudioLimits
     from pipelines.corpus.flow import CorpusConfig, prepare_corpus
     from pipelines.corpus.label import Ask
 
     limits = AudioLimits(max_duration_s=options.max_duration_s)
     ask = Ask.ALWAYS if options.label == "all" else Ask.WHERE_NEEDED
-    config = CorpusConfig(limits, transcribe_every_song=options.label == "all", structure=ask, tags=ask)
+    has_real_separator = options.separator != "embedded"
+    config = CorpusConfig(
+        limits,
+        transcribe_every_song=options.label == "all",
+        structure=ask,
+        tags=ask,
+        stem_gate=StemGate() if options.stem_gate and has_real_separator else None,
+        is_stagewise=options.one_stage_at_a_time,
+    )
     with progress.step("recordings") as report:
         return prepare_corpus(
             recordings,

@@ -36,9 +36,9 @@ GENRE = TagList(
     "this is {tag} music",
     (
         "pop", "rock", "folk", "electronic", "dance", "hip hop", "rap", "r&b", "soul", "jazz", "blues", "country",
-        "metal", "punk", "reggae", "latin", "funk", "disco", "gospel", "classical", "opera", "ambient", "house", "techno",
-        "trap", "indie", "ballad", "bossa nova", "ska", "grunge", "synthpop", "world", "soundtrack", "new age", "bluegrass",
-        "flamenco", "chinese traditional", "j-pop", "k-pop", "children's",
+        "metal", "punk", "reggae", "latin", "funk", "disco", "gospel", "classical", "opera", "ambient", "house",
+        "techno", "trap", "indie", "ballad", "bossa nova", "ska", "grunge", "synthpop", "world", "soundtrack",
+        "new age", "bluegrass", "flamenco", "chinese traditional", "j-pop", "k-pop", "children's",
     ),
 )  # fmt: skip
 EMOTION = TagList(
@@ -46,7 +46,8 @@ EMOTION = TagList(
     "this music feels {tag}",
     (
         "happy", "sad", "angry", "calm", "romantic", "melancholic", "energetic", "dreamy", "hopeful", "nostalgic",
-        "tense", "dark", "playful", "lonely", "triumphant", "peaceful", "passionate", "mysterious", "uplifting", "tender",
+        "tense", "dark", "playful", "lonely", "triumphant", "peaceful", "passionate", "mysterious", "uplifting",
+        "tender",
     ),
 )  # fmt: skip
 INSTRUMENT = TagList(
@@ -54,8 +55,8 @@ INSTRUMENT = TagList(
     "music played on {tag}",
     (
         "piano", "acoustic guitar", "electric guitar", "bass guitar", "drums", "synthesizer", "strings", "violin",
-        "cello", "flute", "saxophone", "trumpet", "organ", "harp", "harmonica", "accordion", "ukulele", "banjo", "erhu",
-        "guzheng", "percussion", "drum machine", "electric piano", "clarinet", "choir",
+        "cello", "flute", "saxophone", "trumpet", "organ", "harp", "harmonica", "accordion", "ukulele", "banjo",
+        "erhu", "guzheng", "percussion", "drum machine", "electric piano", "clarinet", "choir",
     ),
     max_tags=3,
     margin=0.5,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from annotation.quality.stem_quality import StemGate, stem_quality
 from annotation.separation.protocol import Separator
 from levo.song.waveform import Waveform
 from pipelines.corpus.audio import AudioReader, mono_at, open_reader
@@ -20,7 +21,7 @@ from pipelines.corpus.records import (
 from pipelines.corpus.roots.named import AnyRoot
 from pipelines.flow.model_source import ModelSource
 from pipelines.flow.objects import ObjectStore
-from pipelines.flow.stage import NOT_IDENTITY, Refusal, Stage, Work
+from pipelines.flow.stage import NOT_IDENTITY, Refusal, Resources, Stage, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,23 @@ class CheckAudio(Stage[SourceSong, CheckedSong]):
 
 @dataclass(frozen=True, slots=True)
 class FindStems(Stage[CheckedSong, StemmedSong]):
-    """True stems where the metadata name them, else a separator's, stored as objects at the codec's rate."""
+    """True stems where the metadata name them, else a separator's, stored as objects.
+
+    The separator hears one channel at `sample_rate_hz`, or the recording as it is where that is None. Stems that fail
+    the gate are refused.
+    """
 
     name: ClassVar[str] = "stems"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     places: AudioPlaces
     separator: ModelSource[Separator]
-    sample_rate_hz: int
+    sample_rate_hz: int | None
+    gate: StemGate | None = None
+
+    @property
+    def resources(self) -> Resources:
+        """The separator's."""
+        return self.separator.resources
 
     def open(self) -> Work[CheckedSong, StemmedSong]:
         """Load the separator when the first song needs it."""
@@ -106,10 +117,17 @@ class FindStems(Stage[CheckedSong, StemmedSong]):
 
     def _separated(
         self, song: CheckedSong, reader: AudioReader, store: ObjectStore, separator: Separator
-    ) -> StemmedSong:
-        separated = separator.separate(mono_at(reader.read(song.audio), self.sample_rate_hz))
+    ) -> StemmedSong | Refusal:
+        mixture = reader.read(song.audio)
+        if self.sample_rate_hz is not None:
+            mixture = mono_at(mixture, self.sample_rate_hz)
+        separated = separator.separate(mixture)
+        quality = stem_quality(separated, mixture)
+        refused = self.gate.refusal(quality) if self.gate else None
+        if refused is not None:
+            return self.refuse(song.song_id, "poor stems", refused)
         stems = StemReferences(reader.store(separated.vocal, store), reader.store(separated.accompaniment, store))
-        return extended(song, StemmedSong, stems=stems, stem_source=LabelSource.FLOW)
+        return extended(song, StemmedSong, stems=stems, stem_source=LabelSource.FLOW, stem_quality=quality)
 
 
 def _check_match(name: str, stem: Waveform, mixture: Waveform) -> None:

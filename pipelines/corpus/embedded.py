@@ -25,7 +25,7 @@ def embedded_models(models: Path) -> CorpusModels:
     return CorpusModels(
         separator=model_source(EmbeddedSeparator),
         codec=codec,
-        codec_rate_hz=codec.open().sample_rate_hz,
+        separation_rate_hz=codec.open().sample_rate_hz,
         recogniser=model_source(partial(CtcRecogniser.load, folder / RECOGNISER)),
         labeller=model_source(EmbeddedStructureLabeller),
         tagger=model_source(partial(EmbeddedTagger.load, folder / TAGGER)),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from annotation.quality.stem_quality import StemGate
 from annotation.recogniser.protocol import Recogniser
 from annotation.separation.protocol import Separator
 from annotation.structure.protocol import StructureLabeller
@@ -50,11 +51,13 @@ class CorpusModels:
 
     separator: ModelSource[Separator]
     codec: ModelSource[Codec]
-    codec_rate_hz: int
+    separation_rate_hz: int | None
+    """The rate at which the separator hears one channel; None lets it hear recordings as they are."""
     recogniser: ModelSource[Recogniser]
     labeller: ModelSource[StructureLabeller]
     tagger: ModelSource[Tagger]
     judge: ModelSource[MusicalityReward]
+    second_recogniser: ModelSource[Recogniser] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,10 @@ class CorpusConfig:
     transcribe_every_song: bool = False
     structure: Ask = Ask.WHERE_NEEDED
     tags: Ask = Ask.WHERE_NEEDED
+    stem_gate: StemGate | None = None
+    """What separated stems must be; None takes all."""
+    is_stagewise: bool = False
+    """Whether each stage ends for all songs before the next begins, so that one model is loaded at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,9 @@ def corpus_pipeline(
     return Pipeline[SourceSong, JudgedSong](
         (
             CheckAudio(places),
-            FindStems(places, models.separator, models.codec_rate_hz),
+            FindStems(places, models.separator, models.separation_rate_hz, config.stem_gate),
             TokenizeSongs(places, models.codec),
-            Transcribe(places, models.recogniser, config.transcribe_every_song),
+            Transcribe(places, models.recogniser, config.transcribe_every_song, models.second_recogniser),
             FindStructure(places, models.labeller, config.structure),
             FindTags(places, models.tagger, config.tags),
             JudgeMusicality(places, models.judge),
@@ -123,9 +130,10 @@ def _prepared(
 ) -> PreparedCorpus:
     listing = list_songs(recordings, corpus, ObjectStore(corpus / OBJECTS_FOLDER))
     pipeline = corpus_pipeline(recordings, corpus, models, config)
-    result = run_flow(
-        pipeline, listing.songs, executor, corpus_memory(corpus), progress, Attempts(corpus / ATTEMPTS_FOLDER)
-    )
+    attempts, memory = Attempts(corpus / ATTEMPTS_FOLDER), corpus_memory(corpus)
+    for num_stages in range(1, len(pipeline.stages)) if config.is_stagewise else ():
+        run_flow(pipeline.until(num_stages), listing.songs, executor, memory, attempts=attempts)
+    result = run_flow(pipeline, listing.songs, executor, memory, progress, attempts)
     outcomes = (*_with_tiers(result), *listing.refusals)
     versions = {
         "flow": chain_identities(pipeline.stages)[-1],

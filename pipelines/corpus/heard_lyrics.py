@@ -5,8 +5,20 @@ from collections.abc import Sequence
 from levo.song.lyrics import Lyrics, Section
 from levo.song.structure import SUNG_TAGS, StructureTag
 from levo.song.timing import TimedSection, TimedWord
+from pipelines.corpus.records import TranscribedSong
 
 LINE_GAP_S = 0.35
+
+
+def trusted_words(song: TranscribedSong) -> tuple[TimedWord, ...]:
+    """What was heard, without the lines on which two recognisers do not agree: those wait for a person."""
+    words = song.heard_words or ()
+    doubtful = [line for line in song.heard_lines or () if line.needs_review]
+    return tuple(
+        word
+        for word in words
+        if not any(line.start_s <= (word.start_s + word.end_s) / 2 <= line.end_s for line in doubtful)
+    )
 
 
 def lyrics_of_words(words: Sequence[TimedWord], sections: Sequence[TimedSection], duration_s: float) -> Lyrics:

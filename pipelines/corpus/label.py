@@ -9,7 +9,7 @@ from annotation.structure.protocol import StructureLabeller
 from annotation.tags.protocol import NO_TAGS, Tagger
 from levo.song.timing import TimedSection
 from pipelines.corpus.check import AudioPlaces
-from pipelines.corpus.heard_lyrics import lyrics_of_words
+from pipelines.corpus.heard_lyrics import lyrics_of_words, trusted_words
 from pipelines.corpus.records import (
     JudgedSong,
     LabelSource,
@@ -21,7 +21,7 @@ from pipelines.corpus.records import (
 )
 from pipelines.corpus.tokenize import batches_of_length
 from pipelines.flow.model_source import ModelSource
-from pipelines.flow.stage import Stage, Work
+from pipelines.flow.stage import Resources, Stage, Work
 from reward.musicality.protocol import MusicalityReward
 
 
@@ -43,10 +43,15 @@ class FindStructure(Stage[TranscribedSong, StructuredSong]):
     """Sections of the songs it is asked for, and every song's lyrics: given, or heard and laid into the sections."""
 
     name: ClassVar[str] = "structure"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     places: AudioPlaces
     labeller: ModelSource[StructureLabeller]
     ask: Ask = Ask.WHERE_NEEDED
+
+    @property
+    def resources(self) -> Resources:
+        """The labeller's."""
+        return self.labeller.resources
 
     def open(self) -> Work[TranscribedSong, StructuredSong]:
         """Load the labeller."""
@@ -71,6 +76,11 @@ class FindTags(Stage[StructuredSong, TaggedSong]):
     places: AudioPlaces
     tagger: ModelSource[Tagger]
     ask: Ask = Ask.WHERE_NEEDED
+
+    @property
+    def resources(self) -> Resources:
+        """The tagger's."""
+        return self.tagger.resources
 
     def open(self) -> Work[StructuredSong, TaggedSong]:
         """Load the tagger."""
@@ -100,6 +110,11 @@ class JudgeMusicality(Stage[TaggedSong, JudgedSong]):
     places: AudioPlaces
     judge: ModelSource[MusicalityReward]
 
+    @property
+    def resources(self) -> Resources:
+        """The judge's."""
+        return self.judge.resources
+
     def open(self) -> Work[TaggedSong, JudgedSong]:
         """Load the judge."""
         reader, judge = self.places.reader(), self.judge.open()
@@ -119,6 +134,6 @@ def _with_lyrics(song: TranscribedSong, sections: tuple[TimedSection, ...] | Non
     if song.given_lyrics is not None:
         lyrics, source = song.given_lyrics, LabelSource.METADATA
     else:
-        lyrics = lyrics_of_words(song.heard_words or (), sections or (), song.duration_s).text
+        lyrics = lyrics_of_words(trusted_words(song), sections or (), song.duration_s).text
         source = LabelSource.FLOW
     return extended(song, StructuredSong, sections=sections, lyrics=lyrics, lyrics_source=source)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from annotation.quality.stem_quality import StemQuality
+from annotation.recogniser.consensus import HeardLine
 from levo.song.description import MusicalityTier
 from levo.song.scores import Score
 from levo.song.timing import TimedPhoneme, TimedSection, TimedWord
@@ -72,10 +74,11 @@ class CheckedSong(SourceSong):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemmedSong(CheckedSong):
-    """A song with its stems: true ones from the metadata, or a separator's."""
+    """A song with its stems: true ones from the metadata, or a separator's, whose quality was measured."""
 
     stems: StemReferences
     stem_source: LabelSource
+    stem_quality: StemQuality | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +91,16 @@ class TokenizedSong(StemmedSong):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscribedSong(TokenizedSong):
-    """A song with what a recogniser heard in its vocal; None where it was not asked."""
+    """A song with what a recogniser heard in its vocal; None where it was not asked.
+
+    `heard_lines` tell how far two recognisers agree, where there are two.
+    """
 
     heard_words: tuple[TimedWord, ...] | None
     heard_phonemes: tuple[TimedPhoneme, ...] | None
     transcript_confidence: float | None
+    heard_language: str | None = None
+    heard_lines: tuple[HeardLine, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

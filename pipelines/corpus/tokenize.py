@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
+from annotation.recogniser.consensus import HeardLine, consensus
 from annotation.recogniser.protocol import Recogniser, Transcript
 from levo.codec.protocol import Codec
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.records import CheckedSong, StemmedSong, TokenizedSong, TranscribedSong, extended
 from pipelines.flow.model_source import ModelSource
-from pipelines.flow.stage import Stage, Work
+from pipelines.flow.stage import Resources, Stage, Work
 
 MAX_BATCH_S = 240.0
 Song = TypeVar("Song", bound=CheckedSong)
@@ -36,6 +37,11 @@ class TokenizeSongs(Stage[StemmedSong, TokenizedSong]):
     places: AudioPlaces
     codec: ModelSource[Codec]
 
+    @property
+    def resources(self) -> Resources:
+        """The codec's."""
+        return self.codec.resources
+
     def open(self) -> Work[StemmedSong, TokenizedSong]:
         """Load the codec."""
         reader, store, codec = self.places.reader(), self.places.store(), self.codec.open()
@@ -53,34 +59,52 @@ class TokenizeSongs(Stage[StemmedSong, TokenizedSong]):
 
 @dataclass(frozen=True, slots=True)
 class Transcribe(Stage[TokenizedSong, TranscribedSong]):
-    """What is sung, heard in the vocal stem of songs whose metadata give no lyrics (or of every song)."""
+    """What is sung, heard in the vocal stem of songs whose metadata give no lyrics (or of every song).
+
+    With a second recogniser each line is told how far the two agree.
+    """
 
     name: ClassVar[str] = "transcript"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     places: AudioPlaces
     recogniser: ModelSource[Recogniser]
     every_song: bool = False
+    second: ModelSource[Recogniser] | None = None
+
+    @property
+    def resources(self) -> Resources:
+        """The recognisers'."""
+        second = 0.0 if self.second is None else self.second.num_gpus
+        return Resources(num_gpus=self.recogniser.num_gpus + second)
 
     def open(self) -> Work[TokenizedSong, TranscribedSong]:
-        """Load the recogniser."""
+        """Load the recognisers."""
         reader, recogniser = self.places.reader(), self.recogniser.open()
+        second = None if self.second is None else self.second.open()
 
         def transcribe(batch: Sequence[TokenizedSong]) -> list[TranscribedSong]:
             asked = [song for song in batch if self.every_song or song.given_lyrics is None]
-            heard: dict[str, Transcript] = {}
+            heard: dict[str, tuple[Transcript, tuple[HeardLine, ...] | None]] = {}
             for songs in batches_of_length(asked):
                 vocals = [reader.stems(song).vocal for song in songs]
-                heard |= dict(zip((song.song_id for song in songs), recogniser.transcribe(vocals), strict=True))
-            return [_transcribed(song, heard.get(song.song_id)) for song in batch]
+                transcripts = recogniser.transcribe(vocals)
+                others = [None] * len(songs) if second is None else second.transcribe(vocals)
+                for song, one, other in zip(songs, transcripts, others, strict=True):
+                    heard[song.song_id] = (one, None if other is None else consensus(one, other))
+            return [_transcribed(song, *heard.get(song.song_id, (None, None))) for song in batch]
 
         return transcribe
 
 
-def _transcribed(song: TokenizedSong, transcript: Transcript | None) -> TranscribedSong:
+def _transcribed(
+    song: TokenizedSong, transcript: Transcript | None, lines: tuple[HeardLine, ...] | None
+) -> TranscribedSong:
     return extended(
         song,
         TranscribedSong,
         heard_words=transcript.words if transcript else None,
         heard_phonemes=transcript.phonemes if transcript else None,
         transcript_confidence=transcript.confidence if transcript else None,
+        heard_language=transcript.language if transcript else None,
+        heard_lines=lines,
     )

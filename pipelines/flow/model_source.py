@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from pipelines.flow.stage import NOT_IDENTITY
+from pipelines.flow.stage import NOT_IDENTITY, Resources
 
 
 class Digested(Protocol):
@@ -30,6 +30,12 @@ class ModelSource(Generic[Model_co]):
 
     digest: str
     load: Callable[[], Model_co] = field(metadata=NOT_IDENTITY)
+    num_gpus: float = field(default=0.0, metadata=NOT_IDENTITY)
+
+    @property
+    def resources(self) -> Resources:
+        """What a worker that holds the model needs."""
+        return Resources(num_gpus=self.num_gpus)
 
     def open(self) -> Model_co:
         """Load the model; raises ChangedModelError where it is not the one that was meant."""
@@ -39,6 +45,6 @@ class ModelSource(Generic[Model_co]):
         return model
 
 
-def model_source(load: Callable[[], Model]) -> ModelSource[Model]:
-    """Load a model once here to learn its digest."""
-    return ModelSource(load().digest, load)
+def model_source(load: Callable[[], Model], num_gpus: float = 0.0) -> ModelSource[Model]:
+    """Load a model once here to learn its digest; its workers hold `num_gpus`."""
+    return ModelSource(load().digest, load, num_gpus)

@@ -63,6 +63,10 @@ class Pipeline(Generic[First, Last]):
         runs = [(need, list(run)) for need, run in groupby(places, key=lambda place: place[1].resources)]
         return tuple(StageGroup(run[0][0], tuple(stage for _, stage in run), need) for need, run in runs)
 
+    def until(self, num_stages: int) -> "Pipeline[First, Any]":
+        """The pipeline's first stages alone."""
+        return Pipeline(self.stages[:num_stages])
+
     def after(self, num_stages: int) -> "Pipeline[Any, Last]":
         """The pipeline without its first stages."""
         return Pipeline(self.stages[num_stages:])

@@ -31,14 +31,20 @@ DIMS = {
 FRANK = WhisperSettings(language="en", temperatures=(0.0,), logprob_threshold=-1e9, no_speech_threshold=1.1)
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    model = whisper.Whisper(whisper.model.ModelDimensions(**DIMS))
+def write_tiny_whisper(path: Path, seed: int = 0, **changes: int) -> None:
+    """A small random Whisper in the published format."""
+    torch.manual_seed(seed)
+    dims = DIMS | changes
+    model = whisper.Whisper(whisper.model.ModelDimensions(**dims))
     for weights in model.parameters():
         torch.nn.init.normal_(weights, std=0.3)
-    path = tmp_path_factory.mktemp("whisper") / "tiny-random.pt"
-    torch.save({"dims": DIMS, "model_state_dict": model.half().state_dict()}, path)
+    torch.save({"dims": dims, "model_state_dict": model.half().state_dict()}, path)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("whisper") / "tiny-random.pt"
+    write_tiny_whisper(path)
     return path
 
 

@@ -105,14 +105,13 @@ def test_a_store_that_stays_away_ends_the_reading_with_advice(server: S3Server) 
 
 def test_the_local_store_honours_conditional_writes(server: S3Server) -> None:
     """What the pointer of a snapshot in a bucket would rest on: a test of the test's own server."""
-    from botocore.exceptions import ClientError
 
     client = server.client()
     etag = client.put_object(Bucket="songs", Key="CURRENT", Body=b"a", IfNoneMatch="*")["ETag"]
-    with pytest.raises(ClientError, match="PreconditionFailed"):
+    with pytest.raises(client.exceptions.ClientError, match="PreconditionFailed"):
         client.put_object(Bucket="songs", Key="CURRENT", Body=b"b", IfNoneMatch="*")
     client.put_object(Bucket="songs", Key="CURRENT", Body=b"c", IfMatch=etag)
-    with pytest.raises(ClientError, match="PreconditionFailed"):
+    with pytest.raises(client.exceptions.ClientError, match="PreconditionFailed"):
         client.put_object(Bucket="songs", Key="CURRENT", Body=b"d", IfMatch=etag)
     assert client.get_object(Bucket="songs", Key="CURRENT")["Body"].read() == b"c"
 

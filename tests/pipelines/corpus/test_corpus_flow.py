@@ -127,7 +127,7 @@ def models(calls: Path, **changed: str) -> CorpusModels:
     return CorpusModels(
         separator=ModelSource(digest["separator"], partial(FakeSeparator, digest["separator"], calls)),
         codec=ModelSource(digest["codec"], partial(FakeCodec, digest["codec"], calls)),
-        codec_rate_hz=RATE,
+        separation_rate_hz=RATE,
         recogniser=ModelSource(digest["recogniser"], partial(FakeRecogniser, digest["recogniser"], calls)),
         labeller=ModelSource(digest["labeller"], partial(FakeLabeller, digest["labeller"], calls)),
         tagger=ModelSource(digest["tagger"], partial(FakeTagger, digest["tagger"], calls)),

@@ -19,12 +19,11 @@ WINDOW_S = 2
 WORDS = ("female", "male", "dark", "bright", "piano", "guitar", ",")
 
 
-@pytest.fixture(scope="module", params=["rand_trunc", "fusion"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_tiny_clap(place: Path, truncation: str) -> None:
+    """A small random CLAP in the Hugging Face format."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, PreTrainedTokenizerFast
 
-    place: Path = tmp_path_factory.mktemp("clap") / request.param
     audio = {
         "spec_size": 64,
         "num_mel_bins": 16,
@@ -35,7 +34,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         "patch_embeds_hidden_size": 8,
         "depths": [1, 1],
         "num_attention_heads": [2, 2],
-        "enable_fusion": request.param == "fusion",
+        "enable_fusion": truncation == "fusion",
     }
     text = {
         "vocab_size": 20,
@@ -50,7 +49,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     model = ClapModel(ClapConfig(text_config=text, audio_config=audio | {"projection_dim": 12}, projection_dim=12))
     model.eval().save_pretrained(place)
     ClapFeatureExtractor(
-        feature_size=16, sampling_rate=RATE, hop_length=480, max_length_s=WINDOW_S, truncation=request.param
+        feature_size=16, sampling_rate=RATE, hop_length=480, max_length_s=WINDOW_S, truncation=truncation
     ).save_pretrained(place)
     vocabulary = {word: place for place, word in enumerate(("<s>", "<pad>", "</s>", "<unk>", *WORDS))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -61,6 +60,12 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
     ).save_pretrained(place)
+
+
+@pytest.fixture(scope="module", params=["rand_trunc", "fusion"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place: Path = tmp_path_factory.mktemp("clap") / request.param
+    write_tiny_clap(place, request.param)
     return place
 
 

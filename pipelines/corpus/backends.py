@@ -1,0 +1,97 @@
+"""The models of the corpus flow by the names that a command line gives them: embedded ones, or real ones' weights."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pipelines.corpus.embedded as embedded_backends
+from pipelines.corpus.flow import CorpusModels
+from pipelines.flow.model_source import ModelSource, model_source
+
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendChoices:
+    """Each `embedded`, or NAME:PATH of a real model's weights; `device` is where real ones run."""
+
+    separator: str = EMBEDDED
+    recogniser: str = EMBEDDED
+    second_recogniser: str | None = None
+    tagger: str = EMBEDDED
+    musicality: str = EMBEDDED
+    device: str = "cpu"
+    gpus_per_model: float = 1.0
+    """What Ray reserves for a model's worker on a CUDA device; below 1 models share it."""
+
+
+def corpus_models(embedded: Path, choices: BackendChoices) -> CorpusModels:
+    """Embedded models from a run's folder, and the real ones that are chosen in their place.
+
+    Raises `ValueError` for a name that is none, or for weights that cannot be read; `ModuleNotFoundError` for a library
+    that is not installed.
+    """
+    models = embedded_backends.embedded_models(embedded)
+    place = _Place(choices.device, choices.gpus_per_model if choices.device.startswith("cuda") else 0.0)
+    if choices.separator != EMBEDDED:
+        models = replace(models, separator=place.source("separator", choices.separator), separation_rate_hz=None)
+    for name in ("recogniser", "second_recogniser", "tagger"):
+        choice = getattr(choices, name)
+        if choice not in (EMBEDDED, None):
+            chosen: dict[str, Any] = {name: place.source(name.removeprefix("second_"), choice)}
+            models = replace(models, **chosen)
+    if choices.second_recogniser == EMBEDDED:
+        raise ValueError("second_recogniser is 'embedded'; expected NAME:PATH, or none for no second opinion")
+    if choices.musicality != EMBEDDED:
+        models = replace(models, judge=place.source("musicality", choices.musicality))
+    return models
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    device: str
+    num_gpus: float
+
+    def source(self, capability: str, choice: str) -> ModelSource[Any]:
+        name, _, path = choice.partition(":")
+        loaders = _LOADERS[capability]
+        if name not in loaders or not path:
+            known = ", ".join(f"{known}:PATH" for known in loaders)
+            raise ValueError(f"{capability} is {choice!r}; expected {EMBEDDED}, {known}")
+        return model_source(partial(loaders[name], Path(path).resolve(), self.device), self.num_gpus)
+
+
+def _htdemucs(path: Path, device: str) -> Any:
+    from annotation.separation.htdemucs import HtDemucsSeparator
+
+    return HtDemucsSeparator.load(path, device=device)
+
+
+def _whisper(path: Path, device: str) -> Any:
+    from annotation.recogniser.whisper import WhisperRecogniser
+
+    return WhisperRecogniser.load(path, device=device, half=device.startswith("cuda"))
+
+
+def _clap_tagger(path: Path, device: str) -> Any:
+    from annotation.tags.zero_shot import ZeroShotTagger
+    from reward.similarity.clap import ClapSimilarity
+
+    return ZeroShotTagger(ClapSimilarity.load(path, device))
+
+
+def _audiobox(axis: str, path: Path, device: str) -> Any:
+    from reward.aesthetics.audiobox import AudioboxAesthetics
+    from reward.aesthetics.axis_reward import AxisReward
+
+    return AxisReward(AudioboxAesthetics.load(path, device), axis)
+
+
+_LOADERS: Mapping[str, Mapping[str, Callable[[Path, str], Any]]] = {
+    "separator": {"htdemucs": _htdemucs},
+    "recogniser": {"whisper": _whisper},
+    "tagger": {"clap": _clap_tagger},
+    "musicality": {f"audiobox-{axis.lower()}": partial(_audiobox, axis) for axis in ("CE", "CU", "PC", "PQ")},
+}
