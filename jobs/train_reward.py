@@ -107,9 +107,10 @@ def _embedder(kind: str, folder: Path) -> "SongEmbedder":
 
 def _listen(songs: Sequence[str], embedder: "SongEmbedder", audio: Path) -> "EmbeddedSongs":
     from jobs.progress import RunProgress
-    from pipelines.corpus.decode import AudioError, AudioLimits, decode_audio
+    from pipelines.corpus.decode import AudioError, AudioLimits
     from pipelines.corpus.roots.folder import FolderRoot
     from pipelines.corpus.roots.protocol import PathError
+    from pipelines.corpus.safe_decode import decoding_child
     from reward.musicality.embedding_reward import EmbeddedSongs
 
     root, limits = FolderRoot(audio.resolve()), AudioLimits()
@@ -119,7 +120,7 @@ def _listen(songs: Sequence[str], embedder: "SongEmbedder", audio: Path) -> "Emb
         for number, song in enumerate(songs, 1):
             try:
                 with root.open(song) as file:
-                    vectors[song] = embedder.embed_song(decode_audio(file.read(), limits)).numpy()
+                    vectors[song] = embedder.embed_song(decoding_child().decode(file.read(), limits)).numpy()
             except (PathError, AudioError, ValueError) as error:
                 missing[song] = str(error)
             report(number, len(songs))

@@ -1,7 +1,9 @@
 """Sound files decoded within limits: what is unreadable, lies about itself or cannot be a song is an AudioError."""
 
 import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import soundfile
@@ -10,8 +12,9 @@ from jaxtyping import Float32
 from levo.song.arrays import Array
 from levo.song.waveform import Waveform
 
+Block: TypeAlias = Float32[Array, "sample channel"]
 _BYTES_PER_SAMPLE = 4
-_BLOCK_FRAMES = 1 << 16
+BLOCK_FRAMES = 1 << 16
 # An MP3's header counts whole frames of its codec.
 _LENGTH_TOLERANCE_S = 0.1
 # libsndfile's remarks on a header whose sizes do not fit the file.
@@ -43,18 +46,40 @@ class AudioLimits:
     formats: tuple[str, ...] = ("AIFF", "FLAC", "MP3", "OGG", "WAV", "WAVEX", "W64", "RF64")
 
 
+@dataclass(frozen=True, slots=True)
+class SoundHeader:
+    """What a file says of its sound; its length is told by its blocks alone."""
+
+    sample_rate_hz: int
+    num_channels: int
+
+
 def decode_audio(content: bytes, limits: AudioLimits) -> Waveform:
     """The sound of a file's bytes, clipped to [-1, 1]; raises AudioError where it is no recording within the limits."""
+    parts = decoded_parts(content, limits)
+    header = next(parts)
+    assert isinstance(header, SoundHeader)
+    return assembled(header, [part for part in parts if not isinstance(part, SoundHeader)], limits)
+
+
+def decoded_parts(content: bytes, limits: AudioLimits) -> Iterator[SoundHeader | Block]:
+    """A file's header, then its blocks, each checked as soon as it is there; raises AudioError at the first offence."""
     if not content:
         raise AudioError("empty file", "0 bytes")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             _check_header(file, limits)
-            samples = _read(file, limits)
+            yield SoundHeader(int(file.samplerate), int(file.channels))
+            yield from _blocks(file, limits)
     except soundfile.LibsndfileError as error:
         raise AudioError("unreadable", error.error_string) from None
+
+
+def assembled(header: SoundHeader, blocks: Sequence[Block], limits: AudioLimits) -> Waveform:
+    """Blocks as one waveform; raises AudioError for values that are no sound."""
+    samples = np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
     _check_values(samples, limits)
-    return Waveform(np.clip(np.ascontiguousarray(samples.T), -1, 1), int(file.samplerate))
+    return Waveform(np.clip(np.ascontiguousarray(samples.T), -1, 1), header.sample_rate_hz)
 
 
 def check_audible(waveform: Waveform, limits: AudioLimits) -> None:
@@ -89,20 +114,18 @@ def _check_length(num_frames: int, file: soundfile.SoundFile, limits: AudioLimit
         raise AudioError("too large", f"{num_bytes} bytes decoded; expected at most {limits.max_decoded_bytes}")
 
 
-def _read(file: soundfile.SoundFile, limits: AudioLimits) -> Float32[Array, "sample channel"]:
+def _blocks(file: soundfile.SoundFile, limits: AudioLimits) -> Iterator[Block]:
     """Block by block, since what a header says does not bound what follows it."""
-    blocks: list[Float32[Array, "sample channel"]] = []
     num_frames = 0
-    while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
+    while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
         num_frames += len(block)
         _check_length(num_frames, file, limits)
-        blocks.append(block)
+        yield block
     if abs(num_frames - file.frames) > _LENGTH_TOLERANCE_S * file.samplerate:
         raise AudioError("header lies about length", f"{file.frames} samples announced, {num_frames} found")
     if num_frames < limits.min_duration_s * file.samplerate:
         duration_s = num_frames / file.samplerate
         raise AudioError("too short", f"{duration_s:.3f} s; expected at least {limits.min_duration_s:g} s")
-    return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
 
 
 def _check_values(samples: Float32[Array, "sample channel"], limits: AudioLimits) -> None:
