@@ -1,4 +1,4 @@
-"""`levo corpus`: what a corpus holds, what could not be used and why, what changed, and what is to be tried again."""
+"""`levo corpus`: what a corpus holds, what could not be used, what changed, what is double, and what a song touched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,19 +55,54 @@ class DiffOptions:
     """Id of the newer snapshot, or how it begins; the current one unless told."""
 
 
+@dataclass(frozen=True, slots=True)
+class DuplicatesOptions:
+    """List songs that are the same sound, by fingerprints that survive another codec, rate, level or cut."""
+
+    corpus: Path
+    """Folder of the corpus."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaksOptions:
+    """List songs that are also among the sounds or lyrics that a model is evaluated on; exits with 1 for any."""
+
+    corpus: Path
+    """Folder of the corpus."""
+    audio: Path | None = None
+    """Folder of sound to look for."""
+    lyrics: Path | None = None
+    """JSON lines with `idx` and `gt_lyric`, as `levo generate` takes them, or with `song_id` and `lyrics`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakedownOptions:
+    """List everything that a song touched: shards, objects and, in runs, examples, checkpoints, models and pairs."""
+
+    song: Annotated[str, tyro.conf.Positional]
+    """The song's id."""
+    corpus: Path
+    """Folder of the corpus."""
+    run: tuple[Path, ...] = ()
+    """Folders of runs that may have used it, such as out/demo."""
+    json: bool = False
+    """Print JSON in place of a table."""
+
+
 CorpusOptions = (
     Annotated[StatusOptions, tyro.conf.subcommand("status")]
     | Annotated[FailuresOptions, tyro.conf.subcommand("failures")]
     | Annotated[ReplayOptions, tyro.conf.subcommand("replay")]
     | Annotated[DiffOptions, tyro.conf.subcommand("diff")]
+    | Annotated[DuplicatesOptions, tyro.conf.subcommand("duplicates")]
+    | Annotated[LeaksOptions, tyro.conf.subcommand("leaks")]
+    | Annotated[TakedownOptions, tyro.conf.subcommand("takedown")]
 )
 
 
 def main(arguments: Sequence[str]) -> int:
     """Read the options and print tables."""
-    options: StatusOptions | FailuresOptions | ReplayOptions | DiffOptions = tyro.cli(
-        CorpusOptions, args=list(arguments), prog="levo corpus"
-    )
+    options: object = tyro.cli(CorpusOptions, args=list(arguments), prog="levo corpus")
     match options:
         case StatusOptions():
             _show_status(options)
@@ -77,6 +112,15 @@ def main(arguments: Sequence[str]) -> int:
             _replay(options)
         case DiffOptions():
             _show_difference(options)
+        case DuplicatesOptions() | LeaksOptions() | TakedownOptions():
+            from jobs.corpus_search import show_duplicates, show_leaks, show_takedown
+
+            if isinstance(options, DuplicatesOptions):
+                show_duplicates(options)
+            elif isinstance(options, LeaksOptions):
+                return show_leaks(options)
+            else:
+                show_takedown(options)
     return 0
 
 

@@ -127,6 +127,11 @@ class ExampleStore:
         return np.asarray(self._table["num_frames"].to_numpy(), np.int64)
 
     @cached_property
+    def example_ids(self) -> tuple[str, ...]:
+        """Each example's id."""
+        return tuple(str(name) for name in self._table["example_id"].to_pylist())
+
+    @cached_property
     def digests(self) -> tuple[str, ...]:
         """Each example's digest."""
         return tuple(str(digest) for digest in self._table["digest"].to_pylist())

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from annotation.quality.stem_quality import StemGate, stem_quality
 from annotation.separation.protocol import Separator
+from annotation.spectrum.fingerprint import fingerprint
 from levo.song.waveform import Waveform
 from pipelines.corpus.audio import AudioReader, mono_at, open_reader
 from pipelines.corpus.decode import AudioError, AudioLimits, check_audible
@@ -43,18 +44,18 @@ class AudioPlaces:
 
 @dataclass(frozen=True, slots=True)
 class CheckAudio(Stage[SourceSong, CheckedSong]):
-    """Decodes every recording; what is unreadable, out of limits or silent is refused."""
+    """Decodes every recording; what is unreadable, out of limits or silent is refused, the others are fingerprinted."""
 
     name: ClassVar[str] = "check"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     places: AudioPlaces
 
     def open(self) -> Work[SourceSong, CheckedSong]:
         """Decode one song after the other."""
-        reader = self.places.reader()
-        return lambda batch: [self._checked(song, reader) for song in batch]
+        reader, store = self.places.reader(), self.places.store()
+        return lambda batch: [self._checked(song, reader, store) for song in batch]
 
-    def _checked(self, song: SourceSong, reader: AudioReader) -> CheckedSong | Refusal:
+    def _checked(self, song: SourceSong, reader: AudioReader, store: ObjectStore) -> CheckedSong | Refusal:
         try:
             waveform = reader.read(song.audio)
             check_audible(waveform, self.places.limits)
@@ -66,6 +67,7 @@ class CheckAudio(Stage[SourceSong, CheckedSong]):
             duration_s=waveform.duration_s,
             sample_rate_hz=waveform.sample_rate_hz,
             num_channels=len(waveform.samples),
+            fingerprint=store.put_array(fingerprint(waveform)),
         )
 
 

@@ -65,11 +65,12 @@ class SourceSong:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedSong(SourceSong):
-    """A recording that could be decoded and is within the limits."""
+    """A recording that could be decoded and is within the limits, with its fingerprint (uint32 [words], npy)."""
 
     duration_s: float
     sample_rate_hz: int
     num_channels: int
+    fingerprint: ObjectReference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from jaxtyping import UInt32
+
 from levo.codec.stems import Stems
+from levo.song.arrays import Array
 from levo.song.tokens import TokenGrid
 from pipelines.corpus.audio import AudioReader
 from pipelines.corpus.decode import AudioLimits
@@ -38,6 +41,11 @@ class Corpus:
     def tokens(self, song: TokenizedSong) -> TokenGrid:
         """A song's token grid."""
         return TokenGrid(ObjectStore(self.folder / OBJECTS_FOLDER).get_array(song.tokens))
+
+    def fingerprints(self) -> dict[str, UInt32[Array, " word"]]:
+        """Every song's fingerprint, by its id."""
+        store = ObjectStore(self.folder / OBJECTS_FOLDER)
+        return {song.song_id: store.get_array(song.fingerprint) for song in self.songs if song.fingerprint is not None}
 
     def stems(self, song: TokenizedSong) -> Stems:
         """A song's stems, true or separated."""

@@ -1,0 +1,79 @@
+"""What one song touched: files of its corpus, and what runs made with it, so that all of it can be taken down."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipelines.corpus.flow import OBJECTS_FOLDER, SONGS, corpus_memory
+from pipelines.corpus.records import AudioPlace, PreparedSong
+from pipelines.flow.objects import ObjectReference, ObjectStore
+from pipelines.flow.outcomes import records_of_outcomes
+from pipelines.flow.snapshot import SnapshotStore
+
+SONG_ID = "song_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """One thing that holds a song, or rests on it; `is_shared` where others rest on it too."""
+
+    kind: str
+    place: str
+    is_shared: bool = False
+
+
+class UnknownSongError(ValueError):
+    """A song that no snapshot of the corpus knows."""
+
+
+def touched_in_corpus(corpus: Path, song_id: str) -> list[Touched]:
+    """Every shard of every snapshot and of the memory with the song in it, its objects and its recording.
+
+    Raises UnknownSongError where no snapshot holds it.
+    """
+    store = SnapshotStore(corpus)
+    songs: list[PreparedSong] = []
+    found: list[Touched] = []
+    for manifest in sorted((corpus / "snapshots").glob("*/manifest.json")):
+        snapshot = store.open(manifest.parent.name)
+        rows = records_of_outcomes(snapshot.table(SONGS), PreparedSong)
+        mine = [row for row in rows if row.song_id == song_id]
+        if mine:
+            songs += mine
+            found += _shards(snapshot.folder, song_id)
+            found += [_object(corpus, place, rows, song_id) for place in dict.fromkeys(_object_places(mine[0]))]
+    if not songs:
+        raise UnknownSongError(f"{song_id!r} is in no snapshot of {corpus}; `levo corpus status` shows what it holds")
+    found += _memory_shards(corpus, song_id)
+    audio = songs[-1].audio
+    if audio.place is AudioPlace.SOURCE:
+        found.append(Touched("recording", audio.path))
+    return list(dict.fromkeys(found))
+
+
+def _shards(folder: Path, song_id: str) -> Iterator[Touched]:
+    for file in sorted(folder.glob(f"{SONGS}-*.parquet")):
+        if song_id in pq.read_table(file, columns=[SONG_ID]).column(SONG_ID).to_pylist():
+            yield Touched("snapshot shard", str(file), is_shared=True)
+
+
+def _memory_shards(corpus: Path, song_id: str) -> Iterator[Touched]:
+    for shard in sorted(corpus_memory(corpus).folder.glob("*/*.parquet")):
+        records = pq.read_table(shard, columns=["record"]).column("record").to_pylist()
+        if any(record is not None and record.get(SONG_ID) == song_id for record in records):
+            yield Touched("memory shard", str(shard), is_shared=len(records) > 1)
+
+
+def _object(corpus: Path, place: str, rows: list[PreparedSong], song_id: str) -> Touched:
+    shared = any(place in _object_places(row) for row in rows if row.song_id != song_id)
+    return Touched("object", str(corpus / OBJECTS_FOLDER / place), is_shared=shared)
+
+
+def _object_places(song: PreparedSong) -> list[str]:
+    store = ObjectStore(Path())
+    files = [song.audio, song.stems.vocal, song.stems.accompaniment]
+    references: list[ObjectReference] = [song.tokens, *([song.fingerprint] if song.fingerprint else [])]
+    stored = [file.path for file in files if file.place is AudioPlace.OBJECTS]
+    return [*stored, *(store.path(reference).as_posix() for reference in references)]
