@@ -17,10 +17,13 @@ class BenchOptions:
     `sampling` compares the sampler with the published loop's operations, `training` a step of the language model's
     tower with transformers' Llama, `dpo` a preference step with TRL's (pip install levo[bench]), `merge` measures the
     merger of three models; all take minutes, and tell ratios of one machine. `gpu` tells how near to a CUDA device's
-    limits sampling and stage 1 come at full size.
+    limits sampling and stage 1 come at full size. `faults` prepares a small rendered corpus again and again and kills a
+    worker, a node or the whole program each time.
     """
 
-    name: Annotated[Literal["alignment", "raters", "sampling", "training", "dpo", "merge", "gpu"], tyro.conf.Positional]
+    name: Annotated[
+        Literal["alignment", "raters", "sampling", "training", "dpo", "merge", "gpu", "faults"], tyro.conf.Positional
+    ]
     """Which benchmark."""
     seeds: str = "0,1,2"
     """Seeds, with commas between them; each changes corpus, initialisation, order, sampling and prompts."""
@@ -32,6 +35,12 @@ class BenchOptions:
     """For `alignment`: an MLflow server; without one each run keeps a store of its own, and `none` keeps JSON lines."""
     ratings: Path | None = None
     """For `raters`: JSON lines, each with a list of ratings by axis."""
+    models: Path = Path("out/demo/models")
+    """For `faults`: the models folder of a finished `levo demo`, of any recipe."""
+    runs: int = 20
+    """For `faults`: how many kills."""
+    songs: int = 12
+    """For `faults`: how many songs of 6 s."""
     json: bool = False
     """Print JSON in place of the table."""
 
@@ -45,6 +54,11 @@ def main(arguments: Sequence[str]) -> int:
         if options.ratings is None:
             raise ValueError("--ratings is missing; expected a file of JSON lines with a list of ratings by axis")
         print(bench_raters(options.ratings, as_json=options.json))
+        return 0
+    if options.name == "faults":
+        from jobs.bench_faults import bench_faults
+
+        print(bench_faults(options.models, options.runs, options.songs, as_json=options.json))
         return 0
     if options.name in ("sampling", "training", "dpo", "merge", "gpu"):
         from jobs.bench_speed import bench_speed
