@@ -44,36 +44,43 @@ class Faults:
         return max(run.num_redone for run in self.runs)
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    song: str
+    time_s: float
+
+
 def compare_faults(
     recordings: Path,
     models: Path,
     num_runs: int = 20,
     seed: int = 0,
-    longest_s: float = 8.0,
     progress: Callable[[KilledRun], None] | None = None,
 ) -> Faults:
     """Prepare a corpus undisturbed, then again and again with a kill each; a killed program is started again.
 
-    Kills of a worker, a node and the whole program take turns, at a random moment of the `longest_s` after the first
-    song. Raises `RuntimeError` where a run fails.
+    Kills of a worker, a node and the whole program take turns, at a random moment between the first song and the last
+    of an undisturbed run. Raises `RuntimeError` where a run fails.
     """
     generator = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole"
         expected, calls = _run(recordings, models, whole, None, 0.0)
+        longest_s = calls[-1].time_s - calls[0].time_s
         runs = []
         for number in range(num_runs):
             kill, after_s = KILLS[number % len(KILLS)], generator.uniform(0, longest_s)
             place = Path(folder) / f"run{number}"
             found, heard = _run(recordings, models, place, kill, after_s)
-            runs.append(KilledRun(kill, round(after_s, 2), found == expected, len(heard) - len(set(heard))))
+            num_redone = len(heard) - len({call.song for call in heard})
+            runs.append(KilledRun(kill, round(after_s, 2), found == expected, num_redone))
             shutil.rmtree(place)
             if progress:
                 progress(runs[-1])
     return Faults(len(calls), NUM_WORKERS, tuple(runs))
 
 
-def _run(recordings: Path, models: Path, place: Path, kill: str | None, after_s: float) -> tuple[str, list[str]]:
+def _run(recordings: Path, models: Path, place: Path, kill: str | None, after_s: float) -> tuple[str, list[_Call]]:
     place.mkdir()
     calls = place / "calls"
     run = FaultyRun(str(recordings.resolve()), str(place / "corpus"), str(models.resolve()), str(calls), kill, after_s)
@@ -82,7 +89,8 @@ def _run(recordings: Path, models: Path, place: Path, kill: str | None, after_s:
         done = _program(FaultyRun(**asdict(run) | {"kill": None}))
     if done.returncode:
         raise RuntimeError(f"a run with a killed {kill} failed: {done.stderr.strip()[-500:]}")
-    return done.stdout.split()[-1], calls.read_text().splitlines()
+    heard = [line.split() for line in calls.read_text().splitlines()]
+    return done.stdout.split()[-1], [_Call(song, float(time_s)) for song, time_s in heard]
 
 
 def _program(run: FaultyRun) -> subprocess.CompletedProcess[str]:

@@ -55,9 +55,9 @@ class CountingTagger:
         self.digest = tagger.digest
 
     def tag(self, stems: Stems) -> Tags:
-        """The tags, after a line was added to the file of calls."""
+        """The tags, after a line was added to the file of calls: the sound's digest, and when."""
         with self._calls.open("a") as file:
-            file.write(f"{digest_arrays([stems.mixture.samples])}\n")
+            file.write(f"{digest_arrays([stems.mixture.samples])} {time.time():.3f}\n")
         return self._tagger.tag(stems)
 
 
