@@ -19,10 +19,6 @@ def _english(words: Sequence[str]) -> list[tuple[str, ...]]:
     return [english_phonemes(word) for word in words]
 
 
-def _japanese(words: Sequence[str]) -> list[tuple[str, ...]]:
-    return [japanese_phonemes(word) for word in words]
-
-
 def _by_espeak(language: str) -> Callable[[Sequence[str]], list[tuple[str, ...]]]:
     return lambda words: espeak_phonemes(words, language)
 
@@ -30,7 +26,7 @@ def _by_espeak(language: str) -> Callable[[Sequence[str]], list[tuple[str, ...]]
 _PHONEMES: dict[str, Callable[[Sequence[str]], list[tuple[str, ...]]]] = {
     "en": _english,
     "zh": chinese_phonemes,
-    "ja": _japanese,
+    "ja": japanese_phonemes,
     **{language: _by_espeak(language) for language in ("es", "fr", "de")},
 }
 LANGUAGES = tuple(sorted(_PHONEMES))

@@ -17,7 +17,8 @@ MIN_AGREEMENT = 0.7
 class HeardLine:
     """A line as the first recogniser heard it (or the second, where the first heard nothing), and how far to trust it.
 
-    `agreement` is 1 - edits / phonemes of the longer of the two rows within the line's time, from 0 to 1.
+    `agreement` is 1 - edits / phonemes of the longer of the two rows within the line's time, from 0 to 1; it is 0 for
+    words that have no phonemes, which nothing can be compared with.
     """
 
     words: tuple[str, ...]
@@ -64,14 +65,15 @@ def phoneme_agreement(one: Sequence[str], other: Sequence[str]) -> float:
 
 def _judged(line: tuple[TimedWord, ...], first: Transcript, second: Transcript, min_agreement: float) -> HeardLine:
     start_s, end_s = line[0].start_s, line[-1].end_s
-    agreement = phoneme_agreement(_within(first.phonemes, start_s, end_s), _within(second.phonemes, start_s, end_s))
+    own, other = (_within(transcript.phonemes, start_s, end_s) for transcript in (first, second))
+    agreement = phoneme_agreement(own, other) if own else 0.0
     names = tuple(word.word for word in line)
     return HeardLine(names, start_s, end_s, agreement, needs_review=agreement < min_agreement)
 
 
 def _within(phonemes: Sequence[TimedPhoneme], start_s: float, end_s: float) -> list[str]:
-    """The phonemes whose middle lies in a span."""
-    return [item.phoneme for item in phonemes if start_s <= (item.start_s + item.end_s) / 2 < end_s]
+    """The phonemes whose middle lies in a span; words that a recogniser gives no length have theirs at its edges."""
+    return [item.phoneme for item in phonemes if start_s <= (item.start_s + item.end_s) / 2 <= end_s]
 
 
 def _num_edits(one: Sequence[str], other: Sequence[str]) -> int:

@@ -1,7 +1,7 @@
 """A second opinion on the words: PocketSphinx with a grammar that allows any row of the lyric vocabulary."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from levo.song.timing import TimedPhoneme, TimedWord
 from levo.song.waveform import Waveform
 
 _SAMPLE_RATE_HZ = 16000
-_FRAME_RATE_HZ = 100
+FRAME_RATE_HZ = 100
 _PEAK = 0.9
 _PRUNING = {"ds": 2, "maxhmmpf": 100, "beam": 1e-30, "pbeam": 1e-30, "wbeam": 1e-20}
 
@@ -47,15 +47,13 @@ class PocketSphinxRecogniser:
         return [self._transcribe(song) for song in songs]
 
     def _transcribe(self, song: Waveform) -> Transcript:
-        samples = mono_at_rate(song, _SAMPLE_RATE_HZ)
-        level = _PEAK * 32767 / max(float(np.abs(samples).max()), 1e-3)
         self._decoder.reinit_feat()
         self._decoder.start_utt()
-        self._decoder.process_raw(np.round(samples * level).astype("<i2").tobytes(), full_utt=True)
+        self._decoder.process_raw(pcm_of(song), full_utt=True)
         self._decoder.end_utt()
         segments = list(self._decoder.seg() or ())
         words = tuple(
-            TimedWord(name, item.start_frame / _FRAME_RATE_HZ, (item.end_frame + 1) / _FRAME_RATE_HZ)
+            TimedWord(name, item.start_frame / FRAME_RATE_HZ, (item.end_frame + 1) / FRAME_RATE_HZ)
             for item in segments
             if (name := item.word.split("(")[0]) in self.lexicon.pronunciations
         )
@@ -74,8 +72,15 @@ class PocketSphinxRecogniser:
         ]
 
 
-def _word_loop_decoder(pronunciations: dict[str, tuple[str, ...]]) -> Any:
-    """A decoder that knows these words alone, each in all its pronunciations."""
+def pcm_of(song: Waveform) -> bytes:
+    """A song as PocketSphinx hears it: 16 bits at 16 kHz, as loud as they allow."""
+    samples = mono_at_rate(song, _SAMPLE_RATE_HZ)
+    level = _PEAK * 32767 / max(float(np.abs(samples).max()), 1e-3)
+    return np.round(samples * level).astype("<i2").tobytes()
+
+
+def decoder_of(pronunciations: Mapping[str, Sequence[str]], **options: Any) -> Any:
+    """A decoder of the English acoustic model that knows these words alone, each in all its pronunciations."""
     import pocketsphinx
 
     lines = [
@@ -83,14 +88,16 @@ def _word_loop_decoder(pronunciations: dict[str, tuple[str, ...]]) -> Any:
         for word, ways in pronunciations.items()
         for number, phones in enumerate(ways, start=1)
     ]
-    grammar = f"#JSGF V1.0; grammar song; public <song> = ({' | '.join(pronunciations)})*;"
     with tempfile.TemporaryDirectory() as folder:
         dictionary = Path(folder) / "words.dict"
         dictionary.write_text("\n".join(lines) + "\n")
-        config = pocketsphinx.Config(
-            hmm=pocketsphinx.get_model_path("en-us/en-us"), dict=str(dictionary), lm=None, loglevel="FATAL", **_PRUNING
-        )
-        decoder = pocketsphinx.Decoder(config)
-        decoder.add_jsgf_string("song", grammar)
-        decoder.activate_search("song")
+        model = pocketsphinx.get_model_path("en-us/en-us")
+        return pocketsphinx.Decoder(hmm=model, dict=str(dictionary), lm=None, loglevel="FATAL", **options)
+
+
+def _word_loop_decoder(pronunciations: Mapping[str, Sequence[str]]) -> Any:
+    """A decoder that hears any row of the words."""
+    decoder = decoder_of(pronunciations, **_PRUNING)
+    decoder.add_jsgf_string("song", f"#JSGF V1.0; grammar song; public <song> = ({' | '.join(pronunciations)})*;")
+    decoder.activate_search("song")
     return decoder

@@ -77,7 +77,7 @@ class WhisperRecogniser:
     def digest(self) -> str:
         """Weights, precision and settings."""
         parts = {"weights": self.weights_digest, "half": self._is_half, "settings": self.settings}
-        return digest_json({"recogniser": "whisper", "version": 1, **parts})
+        return digest_json({"recogniser": "whisper", "version": 2, **parts})
 
     def transcribe(self, songs: Sequence[Waveform]) -> list[Transcript]:
         """One transcript a song; `confidence` is the geometric mean of the words' probabilities."""

@@ -57,6 +57,24 @@ def test_japanese_is_read_by_its_dictionary() -> None:
     assert spoken("赤い月", "ja") == ["a k a i ts u k i"]
 
 
+def test_japanese_words_are_read_by_their_neighbours_however_they_are_torn() -> None:
+    """今 alone is `ima` and 日 `hi`; together they are `kyoo`, particles have sounds of their own."""
+    pytest.importorskip("pyopenjtalk")
+    assert phonemes_of(["今", "日", "は"], "ja") == [("ky", "o"), ("o",), ("w", "a")]
+    assert phonemes_of(["ラ", "ー", "ラ"], "ja") == [("r", "a"), ("a",), ("r", "a")]
+    line = "君がいた夏は遠い夢の中空に消えてった打ち上げ花火"
+    whole, torn = phonemes_of([line], "ja"), phonemes_of(list(line), "ja")
+    assert len(torn) == len(line)
+    assert tuple(name for word in torn for name in word) == whole[0]
+
+
+def test_a_whole_songs_japanese_is_read_though_a_text_may_not_be_as_long() -> None:
+    pytest.importorskip("pyopenjtalk")
+    words = ["赤い", "月"] * 1500
+    assert phonemes_of(words, "ja") == [("a", "k", "a", "i"), ("ts", "u", "k", "i")] * 1500
+    assert phonemes_of(["", "っ"], "ja") == [(), ("cl",)]
+
+
 @pytest.mark.parametrize(
     ("language", "text", "phonemes"),
     [

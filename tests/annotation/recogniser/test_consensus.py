@@ -52,6 +52,23 @@ def test_what_only_one_heard_needs_a_person() -> None:
         consensus(first, second, min_agreement=1.5)
 
 
+def test_words_that_nothing_tells_the_sound_of_need_a_person() -> None:
+    """Where both write a language without phonemes, nothing was compared: that is no agreement."""
+    silent = Transcript((), transcript(("moon", 0.0)).words, 0.5, "xx")
+    assert consensus(silent, silent) == (HeardLine(("moon",), 0.0, 0.4, 0.0, needs_review=True),)
+
+
+def test_a_word_without_length_is_compared_as_any_other() -> None:
+    """Whisper gives some words no time of their own."""
+
+    def heard(name: str) -> Transcript:
+        phonemes = tuple(TimedPhoneme(letter, 1.0, 1.0) for letter in name)
+        return Transcript(phonemes, (TimedWord(name, 1.0, 1.0),), 0.5)
+
+    assert consensus(heard("moon"), heard("moon"))[0].agreement == 1
+    assert consensus(heard("moon"), heard("moan"))[0].agreement == 3 / 4
+
+
 WORDS = st.lists(st.text("abc", min_size=1, max_size=5), max_size=6)
 
 
