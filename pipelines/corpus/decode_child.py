@@ -18,17 +18,17 @@ HEADER, BLOCK, REFUSED, DONE = b"H", b"B", b"E", b"D"
 LENGTH_BYTES = 8
 _MEMORY_BYTES = 256 << 20
 _MAX_OPEN_FILES = 16
-_FIELDS = frozenset(AudioLimits.__slots__)
 
 
 def main() -> None:
     """Serve until the input ends."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     _renounce()
-    while request := read_message(requests):
-        limits, content = _parsed(request)
-        _limit_resources(len(content), int(limits["timeout_s"]))
-        _answer(content, AudioLimits(**{name: value for name, value in limits.items() if name in _FIELDS}), answers)
+    own_bytes = _own_bytes()
+    while num_bytes := message_length(requests):
+        # Before the file is read: the file before it may have been a smaller one.
+        _limit(resource.RLIMIT_DATA, own_bytes + _MEMORY_BYTES + 2 * num_bytes)
+        _serve(requests.read(num_bytes), answers)
         answers.flush()
 
 
@@ -43,15 +43,18 @@ def framed(message: bytes) -> bytes:
     return len(message).to_bytes(LENGTH_BYTES, "little") + message
 
 
-def read_message(stream: IO[bytes]) -> bytes:
-    """The next message; none at the end of the stream."""
+def message_length(stream: IO[bytes]) -> int:
+    """The length of the message that comes next; 0 at the end of the stream."""
     head = stream.read(LENGTH_BYTES)
-    return stream.read(int.from_bytes(head, "little")) if len(head) == LENGTH_BYTES else b""
+    return int.from_bytes(head, "little") if len(head) == LENGTH_BYTES else 0
 
 
-def _parsed(request: bytes) -> tuple[dict[str, Any], bytes]:
+def _serve(request: bytes, answers: IO[bytes]) -> None:
     start = LENGTH_BYTES + int.from_bytes(request[:LENGTH_BYTES], "little")
-    return json.loads(request[LENGTH_BYTES:start]), request[start:]
+    allowed: dict[str, Any] = json.loads(request[LENGTH_BYTES:start])
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + allowed.pop("timeout_s")) + 1)
+    _answer(request[start:], AudioLimits(**allowed), answers)
 
 
 def _answer(content: bytes, limits: AudioLimits, answers: IO[bytes]) -> None:
@@ -76,13 +79,9 @@ def _renounce() -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def _limit_resources(num_bytes: int, timeout_s: int) -> None:
-    """Memory for the file and a few blocks; seconds of the processor for this file."""
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (_own_bytes() + _MEMORY_BYTES + 2 * num_bytes, hard))
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + timeout_s + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+def _limit(kind: int, value: int) -> None:
+    """Set a limit that the next file may have otherwise."""
+    resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
 
 
 def _own_bytes() -> int:

@@ -45,9 +45,15 @@ class DecodingChild:
         with self._lock:
             try:
                 header, blocks = self._parts(content, limits)
+            except AudioError:
+                raise
             except _DeadChildError as death:
                 self.close()
                 raise AudioError(death.reason, death.detail) from None
+            except BaseException:
+                # Whoever comes next must not read what was meant for this one.
+                self.close()
+                raise
         return assembled(header, blocks, limits)
 
     def close(self) -> None:
@@ -75,6 +81,8 @@ class DecodingChild:
                 # What a child that was taken over might send: believed no more than the file.
                 if num_bytes > limits.max_decoded_bytes:
                     raise _DeadChildError("decoder crashed", "it sends more than it may")
+                if header.num_channels < 1 or len(body) % (_SAMPLE_BYTES * header.num_channels):
+                    raise _DeadChildError("decoder crashed", f"it sends {len(body)} bytes as {header}")
                 blocks.append(np.frombuffer(body, np.float32).reshape(-1, header.num_channels))
             else:
                 raise _DeadChildError("decoder crashed", f"it sends {kind!r} out of turn")

@@ -63,6 +63,13 @@ def test_the_child_gives_the_same_reasons_and_goes_on(child: DecodingChild) -> N
     assert child.process_id == process_id, "a refused file costs no process"
 
 
+def test_a_large_file_after_a_small_one_has_the_memory_that_it_needs(child: DecodingChild) -> None:
+    child.decode(encoded(noise()), AudioLimits())
+    large = encoded(np.full((48000 * 500, 2), 0.25, np.float32), 48000, "WAV", "FLOAT")
+    assert len(large) > 150 << 20
+    assert child.decode(large, AudioLimits()).num_samples == 48000 * 500
+
+
 def flac_rate(content: bytes, rate: int) -> bytes:
     place = content.index(b"fLaC") + 8 + 10
     last = (rate & 0xF) << 4 | (content[place + 2] & 0x0F)
@@ -123,12 +130,13 @@ def test_a_bomb_is_refused_in_little_time_and_memory(child: DecodingChild, name:
 def program(code: str) -> list[str]:
     start = (
         "import sys, os, time; from pipelines.corpus.decode_child import *\n"
+        'HEAD = b\'{"sample_rate_hz": 16000, "num_channels": 2}\'\n'
         "def say(message): sys.stdout.buffer.write(message); sys.stdout.buffer.flush(); time.sleep(9)\n"
     )
     return [sys.executable, "-c", start + code]
 
 
-READ = "read_message(sys.stdin.buffer)\n"
+READ = "sys.stdin.buffer.read(message_length(sys.stdin.buffer))\n"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +149,7 @@ READ = "read_message(sys.stdin.buffer)\n"
         (READ + "say((1 << 60).to_bytes(8, 'little'))", "decoder crashed"),
         (READ + "say(framed(DONE))", "decoder crashed"),
         (READ + "say(framed(BLOCK + bytes(8)))", "decoder crashed"),
+        (READ + "say(framed(HEADER + HEAD) + framed(BLOCK + bytes(9)))", "decoder crashed"),
     ],
 )
 def test_a_decoder_that_dies_hangs_or_talks_nonsense_costs_one_file(code: str, reason: str) -> None:
