@@ -31,7 +31,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("demo", "jobs.demo", "the whole loop on this machine: a table, report.html and summary.json"),
     Command("render", "jobs.render", "write the rendered corpus as audio files and metadata"),
     Command("prepare", "jobs.prepare", "turn a folder of recordings into a labelled, tokenized corpus"),
-    Command("corpus", "jobs.corpus", "what a corpus holds: status, failures"),
+    Command(
+        "corpus", "jobs.corpus", "what a corpus holds: status, failures, replay, diff, duplicates, leaks, takedown"
+    ),
     Command("import", "jobs.import_release", "read a released checkpoint's folder into a model of ours"),
     Command("export", "jobs.export_release", "write a model in the form of the release it came from"),
     Command("parity", "jobs.parity", "compare our LeLM with recordings of the released code"),

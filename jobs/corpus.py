@@ -133,7 +133,7 @@ def _show_status(options: StatusOptions) -> None:
     corpus = open_corpus(options.corpus)
     manifest = corpus.snapshot.manifest
     console = Console(highlight=False)
-    console.print(outcome_summary([*corpus.songs, *corpus.refusals]))
+    console.print(outcome_summary(corpus.tally()))
     console.print(f"recordings  {corpus.recordings}")
     console.print(f"snapshot    {manifest.snapshot_id}")
     console.print(f"parent      {manifest.parent or '-'}")

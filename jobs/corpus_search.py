@@ -1,7 +1,7 @@
 """The searches of `levo corpus`: doubles, leaks into evaluation, and all that a song touched."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,8 @@ def show_takedown(options: TakedownOptions) -> None:
 
     found = touched_in_corpus(options.corpus, options.song)
     for run in options.run:
-        found += [*touched_in_run(run, options.song), *_registered(run, options.song)]
+        of_run = list(touched_in_run(run, options.song))
+        found += [*of_run, *_registered(run, of_run)]
     if options.json:
         print(json.dumps([asdict(one) for one in found], indent=1))
         return
@@ -66,14 +67,14 @@ def show_takedown(options: TakedownOptions) -> None:
     Console(highlight=False).print(table)
 
 
-def _registered(run: Path, song_id: str) -> list[Touched]:
-    """The names under which the registry knows the models of a run that were trained on the song."""
+def _registered(run: Path, touched: Sequence[Touched]) -> list[Touched]:
+    """The names under which the registry knows the models of a run that a song touched."""
+    from jobs.lineage.models import registered_name
     from pipelines.flow.run_folder import read_config
-    from pipelines.loop.takedown import touched_in_run
 
     recipe = read_config(run)["recipe"]
-    models = [Path(one.place).name for one in touched_in_run(run, song_id) if one.kind == "model"]
-    return [Touched("registered model", f"levo-{recipe}-{name.replace('_', '-')}", is_shared=True) for name in models]
+    models = [Path(one.place).name for one in touched if one.kind == "model"]
+    return [Touched("registered model", registered_name(recipe, name), is_shared=True) for name in models]
 
 
 def _sound_table(title: str, found: list[SameSound]) -> Table:
@@ -92,14 +93,13 @@ def _fingerprints(folder: Path) -> "Fingerprints":
     from pipelines.corpus.archives import is_audio
     from pipelines.corpus.decode import AudioLimits
     from pipelines.corpus.roots.folder import FolderRoot
-    from pipelines.corpus.safe_decode import decoding_child
+    from pipelines.corpus.safe_decode import decode_file
 
-    root = FolderRoot(folder.resolve())
+    root = FolderRoot(folder)
     found = {}
     for name in root.files():
         if is_audio(name):
-            with root.open(name) as file:
-                found[name] = fingerprint(decoding_child().decode(file.read(), AudioLimits(min_duration_s=0.1)))
+            found[name] = fingerprint(decode_file(root, name, AudioLimits(min_duration_s=0.1)))
     if not found:
         raise ValueError(f"--audio {folder} holds no sound")
     return found

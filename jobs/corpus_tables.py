@@ -1,55 +1,80 @@
 """What a corpus holds, as tables for the terminal: songs by the source of their labels, refusals by reason."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Group
 from rich.table import Table
 
 from levo.song.description import MusicalityTier
 from pipelines.corpus.difference import CorpusDifference
-from pipelines.corpus.records import PreparedSong
+from pipelines.corpus.planning import Plan, RunCosts
+from pipelines.corpus.tally import Tally
 from pipelines.flow.snapshot import Snapshot
 from pipelines.flow.stage import Refusal
 
 
-def outcome_summary(outcomes: Sequence[PreparedSong | Refusal]) -> Group:
-    """Both tables."""
-    songs = [outcome for outcome in outcomes if isinstance(outcome, PreparedSong)]
-    refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
-    tables = [song_table(songs), refusal_table(refusals, len(outcomes))]
+def outcome_summary(tally: Tally) -> Group:
+    """How many songs there are and where their stems and labels come from; what was refused, for which reason."""
+    tables = [_song_table(tally), _refusal_table(tally)]
     return Group(*(table for table in tables if table.row_count))
 
 
-def song_table(songs: Sequence[PreparedSong]) -> Table:
-    """How many songs there are, for how long, and where their stems and labels come from."""
-    minutes = sum(song.duration_s for song in songs) / 60
-    table = Table(title=f"{len(songs)} songs, {minutes:.1f} minutes", min_width=48)
+def _song_table(tally: Tally) -> Table:
+    table = Table(title=f"{tally.num_songs} songs, {tally.duration_s / 60:.1f} minutes", min_width=48)
     table.add_column("songs by")
     table.add_column("")
     table.add_column("songs", justify="right")
-    _add_counts(table, "stems from", (song.stem_source.value for song in songs))
-    _add_counts(table, "lyrics from", (song.lyrics_source.value for song in songs))
-    _add_counts(table, "tags from", (song.tags_source.value for song in songs))
-    _add_counts(table, "collection", (song.collection or "-" for song in songs))
-    _add_counts(table, "licence", (song.licence or "-" for song in songs))
-    _add_counts(table, "consent", ("given" if song.consent else "-" for song in songs))
-    tiers = Counter(song.tier for song in songs)
+    for name in dict.fromkeys(name for name, _ in tally.labels):
+        for value, count in sorted((value, count) for (label, value), count in tally.labels.items() if label == name):
+            table.add_row(name, value, str(count))
     for tier in (*MusicalityTier, None):
-        if tiers[tier]:
-            table.add_row("musicality", tier.value if tier else "not judged", str(tiers[tier]))
+        if tally.tiers[tier]:
+            table.add_row("musicality", tier.value if tier else "not judged", str(tally.tiers[tier]))
     return table
 
 
-def refusal_table(refusals: Sequence[Refusal], num_recordings: int) -> Table:
-    """How many recordings were refused by each stage, for which reason."""
-    table = Table(title=f"{len(refusals)} of {num_recordings} recordings refused", min_width=48)
+def _refusal_table(tally: Tally) -> Table:
+    table = Table(title=f"{tally.num_refused} of {tally.num_recordings} recordings refused", min_width=48)
     table.add_column("stage")
     table.add_column("reason")
     table.add_column("recordings", justify="right")
-    for (stage, reason), count in Counter((row.stage, row.reason) for row in refusals).most_common():
+    for (stage, reason), count in tally.refusals.most_common():
         table.add_row(stage, reason, str(count))
     return table
+
+
+def plan_table(plan: Plan, true: RunCosts | None = None) -> Table:
+    """What is expected of a run, and beside it what came true where it has ended."""
+    expected = plan.expected
+    title = f"{expected.num_songs} songs on {plan.num_workers} workers, by a trial on {plan.num_trial} others"
+    table = Table(title=title, min_width=48)
+    table.add_column("")
+    table.add_column("a worker holds")
+    columns = [expected] if true is None else [expected, true]
+    for heading, _ in zip(("expected", "came true"), columns, strict=False):
+        table.add_column(heading, justify="right")
+    table.add_row("time", "", *(_time(costs.wall_s) for costs in columns))
+    table.add_row("memory, at most", "", *(_bytes(costs.peak_memory_bytes) for costs in columns))
+    table.add_row(
+        "stems, tokens, fingerprints", "", *(_bytes(costs.stored_bytes) for costs in columns), end_section=True
+    )
+    for stages in zip(*(costs.stages for costs in columns), strict=True):
+        held = stages[0].resources
+        gpus = f", {held.num_gpus:g} GPU" if held.num_gpus else ""
+        table.add_row(stages[0].name, f"{held.num_cpus:g} CPU{gpus}", *(_time(stage.seconds) for stage in stages))
+    return table
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 600 else f"{seconds / 3600:.1f} h"
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.4g} TB"
 
 
 def failure_table(refusals: Sequence[Refusal]) -> Table:
@@ -85,8 +110,3 @@ def difference_tables(older: Snapshot, newer: Snapshot, difference: CorpusDiffer
         versions.add_row(name, *(version[:12] if version else "-" for version in pair))
     tables = [table for table in (songs, versions) if table.row_count]
     return Group(*tables) if tables else Group(f"{names}: nothing changed")
-
-
-def _add_counts(table: Table, name: str, values: Iterable[str]) -> None:
-    for value, count in sorted(Counter(values).items()):
-        table.add_row(name, value, str(count))

@@ -11,11 +11,9 @@ import tyro
 if TYPE_CHECKING:
     from jobs.progress import RunProgress
     from pipelines.corpus.backends import BackendChoices
-    from pipelines.corpus.flow import CorpusModels, PreparedCorpus
+    from pipelines.corpus.flow import CorpusConfig, CorpusModels
     from pipelines.corpus.roots.named import Recordings
     from pipelines.flow.executor import Executor
-
-_BATCH_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,10 @@ class PrepareOptions:
     """The models folder of a finished `levo demo`."""
     workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 2
     """Ray actors that work at once; 0 works in this process, without Ray."""
+    batch: int = 16
+    """Songs that a worker has at once: what a killed worker does again, and what a real model hears together."""
+    plan: bool = False
+    """Only tell what the run would take, by a trial on a few songs."""
     listen: int = 8
     """Songs decoded again from their tokens into CORPUS/listen and CORPUS/report.html."""
     label: Literal["needed", "all"] = "needed"
@@ -67,24 +69,54 @@ def main(arguments: Sequence[str]) -> int:
     options = tyro.cli(PrepareOptions, args=list(arguments), prog="levo prepare")
     _check(options)
 
-    from jobs.corpus_tables import outcome_summary
+    from jobs.corpus_tables import outcome_summary, plan_table
     from jobs.progress import RunProgress
     from pipelines.corpus.backends import corpus_models
-    from pipelines.corpus.flow import claim_corpus
-    from pipelines.corpus.roots.named import recordings_of
+    from pipelines.corpus.flow import claim_corpus, plan_corpus, prepare_corpus
 
+    recordings = _recordings(options.audio)
     models = corpus_models(options.models, _choices(options))
-    recordings = recordings_of(options.audio)
     claim_corpus(options.corpus, recordings)
-    progress = RunProgress(num_steps=2)
-    with _executor(options.workers) as executor:
-        prepared = _prepare(options, recordings, models, executor, progress)
+    config = _config(options)
+    progress = RunProgress(num_steps=1 if options.plan else 3)
+    with _executor(options.workers, options.batch) as executor:
+        with progress.step("plan"):
+            plan = plan_corpus(recordings, options.corpus, models, config, executor)
+        progress.console.print(plan_table(plan) if plan else "too few songs are left to be planned")
+        if options.plan:
+            return 0
+        with progress.step("recordings") as report:
+            prepared = prepare_corpus(
+                recordings,
+                options.corpus,
+                models,
+                config,
+                executor,
+                lambda state: report(state.num_done, state.num_items),
+            )
     files, page = _decode(options, models, progress)
-    progress.console.print(outcome_summary(prepared.outcomes))
+    progress.console.print(outcome_summary(prepared.tally))
+    if plan:
+        progress.console.print(plan_table(plan, prepared.costs))
     print(f"{prepared.num_reused} recordings were done before; snapshot {prepared.snapshot.manifest.snapshot_id[:12]}")
     print(f"{len(files)} files to listen to in {options.corpus / 'listen'}, with their labels in {page}")
     print(f"levo corpus status --corpus {options.corpus}")
     return 0
+
+
+def _recordings(audio: str) -> "Recordings":
+    """What --audio names, if it is there; a bucket is asked when it is listed."""
+    from pipelines.corpus.roots.folder import FolderRoot
+    from pipelines.corpus.roots.named import recordings_of
+
+    recordings = recordings_of(audio)
+    if isinstance(recordings.root, FolderRoot):
+        folder, manifest = recordings.root.folder, recordings.manifest
+        if manifest is None and not folder.is_dir():
+            raise NotADirectoryError(f"--audio {audio} is no folder; expected one that holds recordings")
+        if manifest is not None and not (folder / manifest).exists():
+            raise FileNotFoundError(f"--audio {audio} does not exist; expected a manifest that names recordings")
+    return recordings
 
 
 def _choices(options: PrepareOptions) -> "BackendChoices":
@@ -94,48 +126,39 @@ def _choices(options: PrepareOptions) -> "BackendChoices":
 
 
 def _check(options: PrepareOptions) -> None:
-    is_bucket, is_manifest = options.audio.startswith("s3://"), options.audio.endswith((".jsonl", ".parquet"))
-    if not is_bucket and not is_manifest and not Path(options.audio).is_dir():
-        raise NotADirectoryError(f"--audio {options.audio} is no folder; expected one that holds recordings")
-    if not is_bucket and is_manifest and not Path(options.audio).exists():
-        raise FileNotFoundError(f"--audio {options.audio} does not exist; expected a manifest that names recordings")
     for name in ("workers", "listen"):
         if getattr(options, name) < 0:
             raise ValueError(f"--{name} is {getattr(options, name)}; expected 0 or more")
+    if options.batch < 1:
+        raise ValueError(f"--batch is {options.batch}; expected 1 or more")
     if options.max_duration_s <= 0:
         raise ValueError(f"--max-duration-s is {options.max_duration_s}; expected more than 0")
 
 
 @contextmanager
-def _executor(num_workers: int) -> "Iterator[Executor]":
+def _executor(num_workers: int, batch_size: int) -> "Iterator[Executor]":
     if num_workers == 0:
         from pipelines.flow.executor import InProcessExecutor
 
-        yield InProcessExecutor(_BATCH_SIZE)
+        yield InProcessExecutor(batch_size)
         return
     from jobs.cluster import ray_cluster
     from pipelines.flow.ray_executor import RayExecutor
 
     with ray_cluster():
-        yield RayExecutor(num_workers, _BATCH_SIZE)
+        yield RayExecutor(num_workers, batch_size)
 
 
-def _prepare(
-    options: PrepareOptions,
-    recordings: "Recordings",
-    models: "CorpusModels",
-    executor: "Executor",
-    progress: "RunProgress",
-) -> "PreparedCorpus":
+def _config(options: PrepareOptions) -> "CorpusConfig":
     from annotation.quality.stem_quality import StemGate
     from pipelines.corpus.decode import AudioLimits
-    from pipelines.corpus.flow import CorpusConfig, prepare_corpus
+    from pipelines.corpus.flow import CorpusConfig
     from pipelines.corpus.label import Ask
 
     limits = AudioLimits(max_duration_s=options.max_duration_s)
     ask = Ask.ALWAYS if options.label == "all" else Ask.WHERE_NEEDED
     has_real_separator = options.separator != "embedded"
-    config = CorpusConfig(
+    return CorpusConfig(
         limits,
         transcribe_every_song=options.label == "all",
         structure=ask,
@@ -143,15 +166,6 @@ def _prepare(
         stem_gate=StemGate() if options.stem_gate and has_real_separator else None,
         is_stagewise=options.one_stage_at_a_time,
     )
-    with progress.step("recordings") as report:
-        return prepare_corpus(
-            recordings,
-            options.corpus,
-            models,
-            config,
-            executor,
-            lambda state: report(state.num_done, state.num_items),
-        )
 
 
 def _decode(options: PrepareOptions, models: "CorpusModels", progress: "RunProgress") -> tuple[list[Path], Path]:
@@ -162,5 +176,5 @@ def _decode(options: PrepareOptions, models: "CorpusModels", progress: "RunProgr
     corpus = open_corpus(options.corpus)
     with progress.step("decoded again") as report:
         codec = models.codec.open()
-        files = write_decoded(corpus, corpus.songs[: options.listen], codec, report)
+        files = write_decoded(corpus, corpus.first_songs(options.listen), codec, report)
     return files, write_corpus_report(corpus, codec, options.listen)

@@ -1,7 +1,7 @@
 """`levo train reward`: a musicality reward of one's own, from people's ratings, rankings or pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,8 @@ import tyro
 
 if TYPE_CHECKING:
     from levo.song.arrays import Array
-    from reward.musicality.embedding_reward import EmbeddedSongs, RewardReport, SongEmbedder
+    from reward.musicality.embedding_reward import SongEmbedder
+    from reward.musicality.embedding_training import RewardReport
     from reward.musicality.preferences import PreferenceData
 
 EMBEDDINGS = ("similarity", "clap", "file")
@@ -47,6 +48,14 @@ class RewardOptions:
     """Of initialisation and order."""
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddedSongs:
+    """Vectors of songs by name, and why others have none."""
+
+    vectors: Mapping[str, "Array"]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Read the options, fit, write, show."""
     options = tyro.cli(RewardOptions, args=list(arguments), prog="levo train reward")
@@ -58,7 +67,8 @@ def main(arguments: Sequence[str]) -> int:
 
     from levo.codec.storage import save_stored
     from levo.song.files import write_json
-    from reward.musicality.embedding_reward import RewardFit, fit_reward
+    from reward.musicality.embedding_reward import RewardFit
+    from reward.musicality.embedding_training import fit_reward
     from reward.musicality.preferences import read_preferences
 
     data = read_preferences(options.preferences, options.axis)
@@ -72,10 +82,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _heard(data: "PreferenceData", kind: str, place: str, audio: Path) -> "tuple[EmbeddedSongs, str]":
+def _heard(data: "PreferenceData", kind: str, place: str, audio: Path) -> tuple[EmbeddedSongs, str]:
     """Every song's vector, and the digest of what made them."""
     from levo.song.digest import digest_json
-    from reward.musicality.embedding_reward import EmbeddedSongs
 
     if kind == "file":
         import numpy as np
@@ -105,22 +114,20 @@ def _embedder(kind: str, folder: Path) -> "SongEmbedder":
     return loaders[kind](folder)
 
 
-def _listen(songs: Sequence[str], embedder: "SongEmbedder", audio: Path) -> "EmbeddedSongs":
+def _listen(songs: Sequence[str], embedder: "SongEmbedder", audio: Path) -> EmbeddedSongs:
     from jobs.progress import RunProgress
     from pipelines.corpus.decode import AudioError, AudioLimits
     from pipelines.corpus.roots.folder import FolderRoot
     from pipelines.corpus.roots.protocol import PathError
-    from pipelines.corpus.safe_decode import decoding_child
-    from reward.musicality.embedding_reward import EmbeddedSongs
+    from pipelines.corpus.safe_decode import decode_file
 
-    root, limits = FolderRoot(audio.resolve()), AudioLimits()
+    root, limits = FolderRoot(audio), AudioLimits()
     vectors: dict[str, Array] = {}
     missing: dict[str, str] = {}
     with RunProgress(num_steps=1).step("songs") as report:
         for number, song in enumerate(songs, 1):
             try:
-                with root.open(song) as file:
-                    vectors[song] = embedder.embed_song(decoding_child().decode(file.read(), limits)).numpy()
+                vectors[song] = embedder.embed_song(decode_file(root, song, limits)).numpy()
             except (PathError, AudioError, ValueError) as error:
                 missing[song] = str(error)
             report(number, len(songs))
@@ -130,7 +137,7 @@ def _listen(songs: Sequence[str], embedder: "SongEmbedder", audio: Path) -> "Emb
     return EmbeddedSongs(vectors, missing)
 
 
-def _show(report: "RewardReport", heard: "EmbeddedSongs", options: RewardOptions) -> None:
+def _show(report: "RewardReport", heard: EmbeddedSongs, options: RewardOptions) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -30,19 +30,34 @@ class Audible:
         return missing_score(self.missing)
 
 
+def why_unheard(song: Waveform, minimum_duration_s: float) -> str | None:
+    """Why a song cannot be heard as it is: too short, not finite, silent; None where it can."""
+    reason = _why_unusable(song, minimum_duration_s)
+    return reason or ("silent" if _rms(song.mono) < SILENCE_RMS else None)
+
+
 def audible(song: Waveform, minimum_duration_s: float) -> Audible:
     """Bring a song to the judges' rate and loudness; too short, silent and non-finite songs are missing with reason."""
-    if song.samples.size == 0 or song.duration_s < minimum_duration_s:
-        return _missing(f"too short: {song.duration_s:.2f} s of {minimum_duration_s:g} s")
+    reason = _why_unusable(song, minimum_duration_s)
+    if reason is not None:
+        return _missing(reason)
     mono = song.mono
-    if not np.isfinite(mono).all():
-        return _missing("samples are not finite")
     if song.sample_rate_hz != JUDGING_RATE_HZ:
         mono = soxr.resample(mono, song.sample_rate_hz, JUDGING_RATE_HZ)
-    rms = float(np.sqrt(np.mean(np.square(mono, dtype=np.float64))))
+    rms = _rms(mono)
     if rms < SILENCE_RMS:
         return _missing("silent")
     return Audible(mono * np.float32(_JUDGED_RMS / rms))
+
+
+def _why_unusable(song: Waveform, minimum_duration_s: float) -> str | None:
+    if song.samples.size == 0 or song.duration_s < minimum_duration_s:
+        return f"too short: {song.duration_s:.2f} s of {minimum_duration_s:g} s"
+    return None if np.isfinite(song.mono).all() else "samples are not finite"
+
+
+def _rms(samples: Float32[Array, " sample"]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 def _missing(reason: str) -> Audible:

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32
 
-from levo.song.arrays import Array
+from levo.song.edits import edit_distances
 from levo.song.scores import Score, missing_score
 
 
@@ -91,7 +90,7 @@ def _kind(step: _Step) -> str:
 
 
 def _cheapest(reference: Sequence[str], hypothesis: Sequence[str]) -> Iterator[_Step]:
-    distance = _distances(reference, hypothesis)
+    distance = edit_distances(reference, hypothesis)
     row, column = len(reference), len(hypothesis)
     while row or column:
         cost = distance[row, column]
@@ -115,17 +114,3 @@ def corpus_phoneme_errors(songs: Iterable[tuple[Sequence[str], Sequence[str]]]) 
         sum(song.num_reference for song in each),
     )
     return CorpusPhonemeErrors(each, pooled)
-
-
-def _distances(reference: Sequence[str], hypothesis: Sequence[str]) -> Int32[Array, "reference+1 hypothesis+1"]:
-    """Levenshtein's table, a row at a time: insertions along a row are a running minimum of cost minus column."""
-    heard = np.array(hypothesis, dtype=object)
-    columns = np.arange(len(hypothesis) + 1, dtype=np.int32)
-    table = np.empty((len(reference) + 1, len(hypothesis) + 1), dtype=np.int32)
-    table[0] = columns
-    for row, phoneme in enumerate(reference, start=1):
-        above = table[row - 1]
-        table[row, 0] = row
-        table[row, 1:] = np.minimum(above[1:] + 1, above[:-1] + (heard != phoneme))
-        table[row] = np.minimum.accumulate(table[row] - columns) + columns
-    return table

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 from jaxtyping import Complex64, Float32
 
 from annotation.spectrum.stft import StftConfig, stft
 from annotation.spectrum.usable import ANALYSIS_RATE_HZ
+from levo.codec.intake import mono_at_rate
 from levo.codec.stems import Stems
 from levo.song.arrays import Array
 from levo.song.waveform import Waveform
@@ -60,10 +60,12 @@ def stem_quality(stems: Stems, mixture: Waveform | None = None) -> StemQuality:
     vocal, rest, whole = stems.vocal.samples, stems.accompaniment.samples, (mixture or stems.mixture).samples
     if not vocal.shape == rest.shape == whole.shape:
         raise ValueError(f"stems of {vocal.shape} and {rest.shape}, a mixture of {whole.shape}; expected equal shapes")
-    sung, band = _analysed(stems.vocal), _analysed(stems.accompaniment)
+    sung = mono_at_rate(stems.vocal, ANALYSIS_RATE_HZ, "vocal")
+    band = mono_at_rate(stems.accompaniment, ANALYSIS_RATE_HZ, "accompaniment")
+    spectrum = stft(sung, _STFT)
     return StemQuality(
         residual_db=_db(_energy(whole - vocal - rest), _energy(whole)),
-        vocal_leak_db=_db(leaked_energy(stft(sung, _STFT), stft(band, _STFT)), _energy(stft(sung, _STFT))),
+        vocal_leak_db=_db(leaked_energy(spectrum, stft(band, _STFT)), _energy(spectrum)),
         accompaniment_leak_db=_quiet_db(sung),
     )
 
@@ -91,11 +93,6 @@ def _bands(spectrum: Complex64[Array, "frame bin"]) -> Complex64[Array, "band va
     num_bands = num_bins // _BINS_PER_BAND
     used = spectrum[:, : num_bands * _BINS_PER_BAND].reshape(num_frames, num_bands, _BINS_PER_BAND)
     return used.transpose(1, 0, 2).reshape(num_bands, -1)
-
-
-def _analysed(waveform: Waveform) -> Float32[Array, " sample"]:
-    samples: Float32[Array, " sample"] = soxr.resample(waveform.mono, waveform.sample_rate_hz, ANALYSIS_RATE_HZ)
-    return samples
 
 
 def _quiet_db(samples: Float32[Array, " sample"]) -> float:

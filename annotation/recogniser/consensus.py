@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
 from annotation.recogniser.protocol import Transcript
+from levo.song.edits import edit_distances
 from levo.song.timing import TimedPhoneme, TimedWord
 
 LINE_PAUSE_S = 0.5
@@ -60,7 +59,7 @@ def consensus(
 def phoneme_agreement(one: Sequence[str], other: Sequence[str]) -> float:
     """1 - edits / length of the longer row; two empty rows agree."""
     longest = max(len(one), len(other))
-    return 1.0 if longest == 0 else 1.0 - _num_edits(one, other) / longest
+    return 1.0 if longest == 0 else 1.0 - int(edit_distances(one, other)[-1, -1]) / longest
 
 
 def _judged(line: tuple[TimedWord, ...], first: Transcript, second: Transcript, min_agreement: float) -> HeardLine:
@@ -74,14 +73,3 @@ def _judged(line: tuple[TimedWord, ...], first: Transcript, second: Transcript, 
 def _within(phonemes: Sequence[TimedPhoneme], start_s: float, end_s: float) -> list[str]:
     """The phonemes whose middle lies in a span; words that a recogniser gives no length have theirs at its edges."""
     return [item.phoneme for item in phonemes if start_s <= (item.start_s + item.end_s) / 2 <= end_s]
-
-
-def _num_edits(one: Sequence[str], other: Sequence[str]) -> int:
-    """Levenshtein's distance, a row at a time: a running minimum over `value - place` carries insertions."""
-    signs = np.array(list(other), dtype=object)
-    places = np.arange(len(other) + 1)
-    row = places.copy()
-    for count, sign in enumerate(one, 1):
-        changed = np.minimum(row[:-1] + (signs != sign), row[1:] + 1)
-        row = np.minimum.accumulate(np.concatenate([[count], changed]) - places) + places
-    return int(row[-1])

@@ -10,6 +10,7 @@ from jaxtyping import Float32, Int
 
 from annotation.recogniser.alignment import SymbolSpan, ctc_alignment
 from levo.song.arrays import Array
+from levo.song.timing import spread_evenly
 from levo.song.waveform import Waveform
 
 Spelling = Callable[[Sequence[str]], Sequence[Sequence[str]]]
@@ -133,6 +134,6 @@ def _gaps_filled(words: Sequence[str], sung: Mapping[int, AlignedWord]) -> list[
             continue
         start_s = filled[-1].end_s if filled else first
         end_s = sung[group[-1] + 1].start_s if group[-1] + 1 in sung else last
-        edges_s = np.linspace(start_s, end_s, len(group) + 1).tolist()
-        filled += [AlignedWord(words[place], edges_s[n], edges_s[n + 1], None) for n, place in enumerate(group)]
+        parts = spread_evenly([words[place] for place in group], start_s, end_s)
+        filled += [AlignedWord(*part, confidence=None) for part in parts]
     return filled

@@ -13,7 +13,7 @@ from annotation.recogniser.lexicon import Lexicon
 from annotation.recogniser.protocol import Transcript
 from levo.codec.intake import mono_at_rate
 from levo.song.digest import digest_json
-from levo.song.timing import TimedPhoneme, TimedWord
+from levo.song.timing import TimedPhoneme, TimedWord, spread_evenly
 from levo.song.waveform import Waveform
 
 _SAMPLE_RATE_HZ = 16000
@@ -65,11 +65,7 @@ class PocketSphinxRecogniser:
 
     def _spread(self, word: TimedWord) -> list[TimedPhoneme]:
         names = self.lexicon.pronunciations[word.word]
-        edges_s = np.linspace(word.start_s, word.end_s, len(names) + 1)
-        return [
-            TimedPhoneme(name, float(start_s), float(end_s))
-            for name, start_s, end_s in zip(names, edges_s[:-1], edges_s[1:], strict=True)
-        ]
+        return [TimedPhoneme(*part) for part in spread_evenly(names, word.start_s, word.end_s)]
 
 
 def pcm_of(song: Waveform) -> bytes:

@@ -15,7 +15,7 @@ from annotation.recogniser.repetition import LoopLimits, without_loops
 from annotation.spectrum.usable import is_silent, require_usable
 from levo.codec.intake import mono_at_rate
 from levo.song.digest import digest_file, digest_json
-from levo.song.timing import TimedPhoneme, TimedWord
+from levo.song.timing import TimedPhoneme, TimedWord, spread_evenly
 from levo.song.waveform import Waveform
 
 SAMPLE_RATE_HZ = 16_000
@@ -138,18 +138,16 @@ def _timed(said: Sequence[Mapping[str, Any]], language: str) -> tuple[TimedWord,
     timed = []
     for word in said:
         names = words_of(word["word"], language) if language in LANGUAGES else (str(word["word"]).strip().lower(),)
-        edges_s = np.linspace(float(word["start"]), float(word["end"]), len(names) + 1)
-        timed += [TimedWord(name, float(a), float(b)) for name, a, b in zip(names, edges_s, edges_s[1:], strict=False)]
+        timed += [TimedWord(*part) for part in spread_evenly(names, float(word["start"]), float(word["end"]))]
     return tuple(word for word in timed if word.word)
 
 
 def _spread(words: Sequence[TimedWord], language: str) -> tuple[TimedPhoneme, ...]:
     if language not in LANGUAGES:
         return ()
-    spread = []
-    for word, names in zip(words, phonemes_of([word.word for word in words], language), strict=True):
-        edges_s = np.linspace(word.start_s, word.end_s, len(names) + 1)
-        spread += [
-            TimedPhoneme(name, float(a), float(b)) for name, a, b in zip(names, edges_s, edges_s[1:], strict=False)
-        ]
-    return tuple(spread)
+    spoken = phonemes_of([word.word for word in words], language)
+    return tuple(
+        TimedPhoneme(*part)
+        for word, names in zip(words, spoken, strict=True)
+        for part in spread_evenly(names, word.start_s, word.end_s)
+    )

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Complex64, Float32
 
 from annotation.separation.melody import MelodyConfig, comb, melody_hz
+from annotation.separation.remainder import stems_beside
 from annotation.separation.repetition import RepetitionConfig, repeating_magnitude
 from annotation.spectrum.stft import StftConfig, inverse_stft, stft, stft_config
 from annotation.spectrum.usable import require_usable
@@ -14,8 +15,6 @@ from levo.codec.stems import Stems
 from levo.song.arrays import Array
 from levo.song.digest import digest_json
 from levo.song.waveform import Waveform
-
-_PCM_STEPS = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,7 @@ class EmbeddedSeparator:
         16 or 24 bits the returned mixture is the given one, bit for bit.
         """
         require_usable(mixture, "mixture", self.window_s)
-        vocal = np.round(self._vocal(mixture) * _PCM_STEPS) / np.float32(_PCM_STEPS)
-        accompaniment = mixture.samples - vocal
-        rate = mixture.sample_rate_hz
-        return Stems(Waveform(vocal, rate), Waveform(accompaniment, rate), Waveform(vocal + accompaniment, rate))
+        return stems_beside(self._vocal(mixture), mixture)
 
     def _vocal(self, mixture: Waveform) -> Float32[Array, "channel sample"]:
         """Pieces of bounded length, cross-faded, so that memory does not grow with the square of the song."""

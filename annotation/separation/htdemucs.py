@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from annotation.separation.demucs_files import DemucsBag, load_bag
+from annotation.separation.remainder import in_pcm_steps, stems_beside
 from annotation.separation.segments import MAX_SHIFT_S, overlapped, shifted
 from annotation.spectrum.usable import require_usable
 from levo.codec.stems import Stems
@@ -23,7 +24,6 @@ from levo.song.digest import digest_json
 from levo.song.waveform import Waveform
 
 VOCALS = "vocals"
-_PCM_STEPS = 1 << 23
 _SHORTEST_S = 0.1
 
 
@@ -87,12 +87,10 @@ class HtDemucsSeparator:
             raise ValueError(f"a mixture of {len(mixture.samples)} channels; expected one or two")
         wanted = [VOCALS] if self.accompaniment is Accompaniment.REST else list(self.bag.sources)
         found = self.sources(mixture, wanted)
-        rate = mixture.sample_rate_hz
-        vocal = np.round(found[VOCALS] * _PCM_STEPS) / np.float32(_PCM_STEPS)
         if self.accompaniment is Accompaniment.REST:
-            rest = mixture.samples - vocal
-        else:
-            rest = np.sum([found[name] for name in wanted if name != VOCALS], axis=0, dtype=np.float32)
+            return stems_beside(found[VOCALS], mixture)
+        rate, vocal = mixture.sample_rate_hz, in_pcm_steps(found[VOCALS])
+        rest = np.asarray(sum(found[name] for name in wanted if name != VOCALS), dtype=np.float32)
         return Stems(Waveform(vocal, rate), Waveform(rest, rate), Waveform(vocal + rest, rate))
 
     def sources(self, mixture: Waveform, names: list[str]) -> dict[str, Float32[Array, "channel sample"]]:

@@ -8,10 +8,10 @@ sound differ in few bits; any others in about half.
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
-from jaxtyping import Float32, Int64, UInt32
+from jaxtyping import Int64, UInt32
 
 from annotation.spectrum.stft import StftConfig, stft
+from levo.codec.intake import mono_at_rate
 from levo.song.arrays import Array
 from levo.song.waveform import Waveform
 
@@ -34,8 +34,7 @@ class Overlap:
 
 def fingerprint(song: Waveform) -> UInt32[Array, " word"]:
     """A song's words; silence gives zeros, and a song shorter than two frames none."""
-    mono: Float32[Array, " sample"] = soxr.resample(song.mono, song.sample_rate_hz, _RATE_HZ)
-    power = np.abs(stft(mono, _WINDOW)) ** 2
+    power = np.abs(stft(mono_at_rate(song, _RATE_HZ, "song"), _WINDOW)) ** 2
     edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _NUM_BANDS + 1)
     bins = np.searchsorted(_WINDOW.frequencies_hz(_RATE_HZ), edges)
     energies = np.add.reduceat(power, bins[:-1], axis=1, dtype=np.float64)

@@ -9,7 +9,8 @@ from jobs.tracking.protocol import DatasetReference
 from levo.alignment.pairs import PairStore
 from levo.song.digest import digest_file, digest_json
 from levo.training.examples import ExampleStore
-from pipelines.corpus.flow import SONGS, corpus_recordings
+from pipelines.corpus.draft import SONGS
+from pipelines.corpus.flow import corpus_recordings
 from pipelines.corpus.metadata import METADATA_FILE
 from pipelines.corpus.roots.folder import FolderRoot
 from pipelines.corpus.roots.named import Recordings

@@ -26,6 +26,11 @@ Results = Mapping[str, Mapping[str, Any]]
 Models = dict[str, ModelReference]
 
 
+def registered_name(recipe: str, role: str) -> str:
+    """The name under which the registry knows a recipe's model."""
+    return f"levo-{recipe}-{role.replace('_', '-')}"
+
+
 @dataclass(frozen=True, slots=True)
 class RunModels:
     """References to a run's models, from what its finished steps returned."""
@@ -85,5 +90,4 @@ class RunModels:
         return self._reference(role, self.context.places.lelm(name), digest)
 
     def _reference(self, role: str, folder: Path, digest: str) -> ModelReference:
-        name = f"levo-{self.context.config.recipe}-{role.replace('_', '-')}"
-        return ModelReference(name, folder.resolve().as_uri(), digest)
+        return ModelReference(registered_name(self.context.config.recipe, role), folder.resolve().as_uri(), digest)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -25,10 +25,15 @@ def digest_bytes(*parts: bytes) -> str:
 
 def digest_file(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes, as `sha256sum` prints it."""
-    state = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            state.update(chunk)
+        return digest_stream(file)
+
+
+def digest_stream(file: IO[bytes]) -> str:
+    """SHA-256 (hex) of the bytes that an open file has left."""
+    state = hashlib.sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        state.update(chunk)
     return state.hexdigest()
 
 

@@ -22,7 +22,7 @@ from pipelines.corpus.records import (
 from pipelines.corpus.roots.named import AnyRoot
 from pipelines.flow.model_source import ModelSource
 from pipelines.flow.objects import ObjectStore
-from pipelines.flow.stage import NOT_IDENTITY, Refusal, Resources, Stage, Work
+from pipelines.flow.stage import NOT_IDENTITY, Refusal, Stage, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +85,6 @@ class FindStems(Stage[CheckedSong, StemmedSong]):
     separator: ModelSource[Separator]
     sample_rate_hz: int | None
     gate: StemGate | None = None
-
-    @property
-    def resources(self) -> Resources:
-        """The separator's."""
-        return self.separator.resources
 
     def open(self) -> Work[CheckedSong, StemmedSong]:
         """Load the separator when the first song needs it."""

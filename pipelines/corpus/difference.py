@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from levo.song.columns import record_column
-from pipelines.corpus.flow import SONGS
+from pipelines.corpus.draft import SONGS
 from pipelines.corpus.records import PreparedSong
 from pipelines.flow.outcomes import records_of_outcomes, refusals_of_outcomes
 from pipelines.flow.snapshot import Snapshot

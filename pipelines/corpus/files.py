@@ -1,6 +1,5 @@
 """The files of recordings by their digests: known ones are not read again, those in archives are taken out once."""
 
-import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +8,15 @@ from typing import Generic, TypeVar
 
 import pyarrow.parquet as pq
 
+from levo.song.digest import digest_stream
 from levo.song.files import write_atomically
 from levo.song.schema import records_of, table_of
 from pipelines.corpus.archives import ArchiveLimits, ArchiveMember, is_archive, unpack
 from pipelines.corpus.records import AudioPlace, AudioReference
 from pipelines.corpus.roots.named import AnyRoot
 from pipelines.corpus.roots.protocol import FileState, PathError
-from pipelines.flow.objects import ObjectReference, ObjectStore
+from pipelines.flow.objects import ObjectStore
 
-_BLOCK_BYTES = 1 << 20
 Stamp = TypeVar("Stamp", bound=FileState)
 
 
@@ -40,7 +39,7 @@ class RecordingFiles:
 
     def __init__(self, root: AnyRoot, stamps: Path, store: ObjectStore, limits: ArchiveLimits) -> None:
         self.root = root
-        self._folder, self._store, self._limits = stamps, store, limits
+        self._store, self._limits = store, limits
         self._files = _Stamps(stamps / "listing.parquet", FileStamp)
         self._archives = _Stamps(stamps / "archives.parquet", ArchiveStamp)
         self._members: dict[str, Mapping[str, ArchiveMember]] = {}
@@ -103,18 +102,11 @@ class RecordingFiles:
         return True
 
     def _is_stored(self, member: ArchiveMember) -> bool:
-        audio = member.audio
-        if audio is None:
-            return True
-        suffix = audio.path.rpartition(".")[2]
-        return self._store.path(ObjectReference(audio.sha256, suffix, audio.num_bytes)).is_file()
+        return member.audio is None or (self._store.folder / member.audio.path).is_file()
 
     def _digest(self, path: str) -> str:
-        state = hashlib.sha256()
         with self.root.open(path) as file:
-            while block := file.read(_BLOCK_BYTES):
-                state.update(block)
-        return state.hexdigest()
+            return digest_stream(file)
 
 
 class _Stamps(Generic[Stamp]):

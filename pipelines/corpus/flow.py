@@ -1,7 +1,8 @@
 """The corpus flow: a folder of recordings becomes a Parquet snapshot of separated, tokenized, labelled songs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,31 +15,32 @@ from levo.codec.protocol import Codec
 from levo.song.files import write_bytes_atomically
 from pipelines.corpus.check import AudioPlaces, CheckAudio, FindStems
 from pipelines.corpus.decode import AudioLimits
+from pipelines.corpus.draft import CorpusDraft
 from pipelines.corpus.label import Ask, FindStructure, FindTags, JudgeMusicality
-from pipelines.corpus.listing import list_songs
-from pipelines.corpus.records import JudgedSong, PreparedSong, SourceSong, extended
+from pipelines.corpus.listing import Listing, list_songs
+from pipelines.corpus.planning import CostMeter, Plan, RunCosts, plan_run
+from pipelines.corpus.records import JudgedSong, SourceSong, stored_bytes
 from pipelines.corpus.roots.named import Recordings, recordings_of
-from pipelines.corpus.tiers import musicality_tiers
+from pipelines.corpus.tally import Tally
 from pipelines.corpus.tokenize import TokenizeSongs, Transcribe
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.executor import Executor
-from pipelines.flow.identity import chain_identities
 from pipelines.flow.memory import Memory
 from pipelines.flow.model_source import ModelSource
 from pipelines.flow.objects import ObjectStore
-from pipelines.flow.outcomes import outcome_table
 from pipelines.flow.pipeline import Pipeline
-from pipelines.flow.run import FlowResult, ProgressCallback, run_flow
+from pipelines.flow.resources import ResourceMonitor
+from pipelines.flow.run import Progress, ProgressCallback, run_in_parts
 from pipelines.flow.run_folder import held_alone
 from pipelines.flow.snapshot import Snapshot, SnapshotStore
-from pipelines.flow.stage import Refusal
 from reward.musicality.protocol import MusicalityReward
 
 OWNER_FILE = "corpus.json"
 OBJECTS_FOLDER = "objects"
 ATTEMPTS_FOLDER = "attempts"
-SONGS = "songs"
+_DRAFT_FOLDER = ".draft"
 _FORMAT = 1
+_MONITOR_EVERY_S = 2.0
 
 
 class ForeignCorpusError(ValueError):
@@ -76,11 +78,15 @@ class CorpusConfig:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCorpus:
-    """What a run of the flow gave: the published snapshot, one outcome a song, and how many were done before."""
+    """What a run of the flow gave: the published snapshot, its songs and refusals counted, how many were done before.
+
+    `costs` are those of the songs that were not.
+    """
 
     snapshot: Snapshot
-    outcomes: tuple[PreparedSong | Refusal, ...]
+    tally: Tally
     num_reused: int
+    costs: RunCosts = field(compare=False)
 
 
 def corpus_pipeline(
@@ -101,6 +107,19 @@ def corpus_pipeline(
     )
 
 
+def plan_corpus(
+    recordings: Recordings, corpus: Path, models: CorpusModels, config: CorpusConfig, executor: Executor
+) -> Plan | None:
+    """What `prepare_corpus` will take, after a trial on a few songs; None where too few are left to be done.
+
+    Raises as `prepare_corpus`.
+    """
+    with _opened(recordings, corpus) as (listing, monitor):
+        pipeline, attempts = corpus_pipeline(recordings, corpus, models, config), Attempts(corpus / ATTEMPTS_FOLDER)
+        num_passes = len(pipeline.stages) if config.is_stagewise else 1
+        return plan_run(pipeline, listing.songs, executor, corpus_memory(corpus), attempts, monitor, num_passes)
+
+
 def prepare_corpus(
     recordings: Recordings,
     corpus: Path,
@@ -114,33 +133,50 @@ def prepare_corpus(
     Songs that kill their workers, or on which a stage raises, are refused and the others go on (`Executor.run`).
     Raises ForeignCorpusError where `corpus` holds something else, BusyFolderError where another process is at work.
     """
+    with _opened(recordings, corpus) as (listing, monitor):
+        whole = corpus_pipeline(recordings, corpus, models, config)
+        attempts, memory = Attempts(corpus / ATTEMPTS_FOLDER), corpus_memory(corpus)
+        passes = [whole.until(number) for number in range(1, len(whole.stages))] if config.is_stagewise else []
+        passes.append(whole)
+        meter, num_reused = CostMeter(monitor), len(listing.songs)
+        with CorpusDraft(corpus / _DRAFT_FOLDER) as draft:
+            for number, pipeline in enumerate(passes):
+                report, num_of_pass = _of_passes(progress, number, len(passes)), 0
+                for part in run_in_parts(
+                    pipeline, listing.songs, executor, memory, report, attempts, weigh=stored_bytes
+                ):
+                    meter.add(part)
+                    num_of_pass += part.num_reused
+                    if pipeline is whole:
+                        draft.add(part.outcomes)
+                num_reused = min(num_reused, num_of_pass)
+            digests = {name: source.digest for name, source in model_sources(models).items()}
+            published = draft.publish(SnapshotStore(corpus), listing.refusals, {"flow": whole.chain[-1], **digests})
+        costs = meter.costs(whole, len(listing.songs) - num_reused)
+        return PreparedCorpus(published.snapshot, published.tally, num_reused, costs)
+
+
+@contextmanager
+def _opened(recordings: Recordings, corpus: Path) -> Iterator[tuple[Listing, ResourceMonitor]]:
+    """A corpus held alone: its recordings as they are now, and what watches the cost."""
     claim_corpus(corpus, recordings)
     (corpus / ATTEMPTS_FOLDER).mkdir(exist_ok=True)
-    with held_alone(corpus / ATTEMPTS_FOLDER):
-        return _prepared(recordings, corpus, models, config, executor, progress)
+    with held_alone(corpus / ATTEMPTS_FOLDER), ResourceMonitor(_MONITOR_EVERY_S) as monitor:
+        yield list_songs(recordings, corpus, ObjectStore(corpus / OBJECTS_FOLDER)), monitor
 
 
-def _prepared(
-    recordings: Recordings,
-    corpus: Path,
-    models: CorpusModels,
-    config: CorpusConfig,
-    executor: Executor,
-    progress: ProgressCallback | None,
-) -> PreparedCorpus:
-    listing = list_songs(recordings, corpus, ObjectStore(corpus / OBJECTS_FOLDER))
-    pipeline = corpus_pipeline(recordings, corpus, models, config)
-    attempts, memory = Attempts(corpus / ATTEMPTS_FOLDER), corpus_memory(corpus)
-    for num_stages in range(1, len(pipeline.stages)) if config.is_stagewise else ():
-        run_flow(pipeline.until(num_stages), listing.songs, executor, memory, attempts=attempts)
-    result = run_flow(pipeline, listing.songs, executor, memory, progress, attempts)
-    outcomes = (*_with_tiers(result), *listing.refusals)
-    versions = {
-        "flow": chain_identities(pipeline.stages)[-1],
-        **{name: source.digest for name, source in model_sources(models).items()},
-    }
-    snapshot = SnapshotStore(corpus).publish({SONGS: outcome_table(outcomes, PreparedSong)}, versions)
-    return PreparedCorpus(snapshot, outcomes, result.num_reused)
+def _of_passes(progress: ProgressCallback | None, number: int, num_passes: int) -> ProgressCallback | None:
+    """Progress through one of several passes over the same songs."""
+    if progress is None or num_passes == 1:
+        return progress
+
+    def report(state: Progress) -> None:
+        all_items = state.num_items
+        progress(
+            Progress(number * all_items + state.num_done, num_passes * all_items, state.num_refused, state.num_reused)
+        )
+
+    return report
 
 
 def corpus_memory(corpus: Path) -> Memory:
@@ -173,11 +209,3 @@ def claim_corpus(corpus: Path, recordings: Recordings) -> None:
 def corpus_recordings(corpus: Path) -> Recordings:
     """The recordings that a corpus was made from."""
     return recordings_of(json.loads((corpus / OWNER_FILE).read_text())["recordings"])
-
-
-def _with_tiers(result: FlowResult[JudgedSong]) -> list[PreparedSong | Refusal]:
-    tiers = iter(musicality_tiers([song.musicality for song in result.records]))
-    return [
-        outcome if isinstance(outcome, Refusal) else extended(outcome, PreparedSong, tier=next(tiers))
-        for outcome in result.outcomes
-    ]

@@ -21,7 +21,7 @@ from pipelines.corpus.records import (
 )
 from pipelines.corpus.tokenize import batches_of_length
 from pipelines.flow.model_source import ModelSource
-from pipelines.flow.stage import Resources, Stage, Work
+from pipelines.flow.stage import Stage, Work
 from reward.musicality.protocol import MusicalityReward
 
 
@@ -48,11 +48,6 @@ class FindStructure(Stage[TranscribedSong, StructuredSong]):
     labeller: ModelSource[StructureLabeller]
     ask: Ask = Ask.WHERE_NEEDED
 
-    @property
-    def resources(self) -> Resources:
-        """The labeller's."""
-        return self.labeller.resources
-
     def open(self) -> Work[TranscribedSong, StructuredSong]:
         """Load the labeller."""
         reader, labeller = self.places.reader(), self.labeller.open()
@@ -76,11 +71,6 @@ class FindTags(Stage[StructuredSong, TaggedSong]):
     places: AudioPlaces
     tagger: ModelSource[Tagger]
     ask: Ask = Ask.WHERE_NEEDED
-
-    @property
-    def resources(self) -> Resources:
-        """The tagger's."""
-        return self.tagger.resources
 
     def open(self) -> Work[StructuredSong, TaggedSong]:
         """Load the tagger."""
@@ -109,11 +99,6 @@ class JudgeMusicality(Stage[TaggedSong, JudgedSong]):
     version: ClassVar[str] = "1"
     places: AudioPlaces
     judge: ModelSource[MusicalityReward]
-
-    @property
-    def resources(self) -> Resources:
-        """The judge's."""
-        return self.judge.resources
 
     def open(self) -> Work[TaggedSong, JudgedSong]:
         """Load the judge."""

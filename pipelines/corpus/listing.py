@@ -1,6 +1,6 @@
 """What lies among recordings: the songs with their digests and metadata, and what cannot be one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -15,17 +15,19 @@ from pipelines.corpus.roots.named import Recordings
 from pipelines.corpus.roots.protocol import PathError
 from pipelines.flow.objects import ObjectStore
 from pipelines.flow.stage import Refusal
+from pipelines.flow.stored import write_records
 
 STAGE = "listing"
+_SONGS_FILE = "songs.parquet"
 _NUM_READERS = 8
 _ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Songs and refusals, each in the order of metadata or of paths."""
+    """Songs (in a file) and refusals, each in the order of metadata or of paths."""
 
-    songs: tuple[SourceSong, ...]
+    songs: Sequence[SourceSong]
     refusals: tuple[Refusal, ...]
 
 
@@ -38,25 +40,30 @@ class _Row:
 
 
 def list_songs(
-    recordings: Recordings, stamps: Path, store: ObjectStore, limits: ArchiveLimits | None = None
+    recordings: Recordings, folder: Path, store: ObjectStore, limits: ArchiveLimits | None = None
 ) -> Listing:
     """List recordings: the songs that a manifest names, or else everything below the root.
 
     A folder or archive with a `metadata.jsonl` gives the songs that it names; elsewhere every audio file is one,
     named by its path. Archives count as folders; their sound becomes objects of `store`. Digests are computed again
-    only for files whose size or time of change are others than those kept in the folder `stamps`. Symbolic links are
-    not followed. Raises FileNotFoundError or NotADirectoryError where there are no such recordings.
+    only for files whose size or time of change are others than those kept in `folder`, where the songs found are kept
+    too. Symbolic links are not followed. Raises FileNotFoundError or NotADirectoryError where there are no such
+    recordings.
     """
-    files = RecordingFiles(recordings.root, stamps, store, limits or ArchiveLimits())
-    songs: list[SourceSong] = []
+    files = RecordingFiles(recordings.root, folder, store, limits or ArchiveLimits())
     refusals: list[Refusal] = []
     rows = _manifest_rows(recordings, files) if recordings.manifest is not None else _found_rows(files)
-    with ThreadPoolExecutor(_NUM_READERS) as readers:
-        while batch := list(islice(rows, _ROWS_AT_ONCE)):
-            for outcome in readers.map(lambda row: _outcome(row, files), batch):
-                (refusals if isinstance(outcome, Refusal) else songs).append(outcome)  # type: ignore[arg-type]
+
+    def found_songs() -> Iterator[list[SourceSong]]:
+        with ThreadPoolExecutor(_NUM_READERS) as readers:
+            while batch := list(islice(rows, _ROWS_AT_ONCE)):
+                outcomes = list(readers.map(lambda row: _outcome(row, files), batch))
+                refusals.extend(outcome for outcome in outcomes if isinstance(outcome, Refusal))
+                yield [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
+
+    songs = write_records(folder / _SONGS_FILE, SourceSong, found_songs())
     files.save()
-    return Listing(tuple(songs), tuple(refusals))
+    return Listing(songs, tuple(refusals))
 
 
 def _manifest_rows(recordings: Recordings, files: RecordingFiles) -> Iterator[_Row | Refusal]:

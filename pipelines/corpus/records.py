@@ -139,6 +139,25 @@ class PreparedSong(JudgedSong):
 Song = TypeVar("Song", bound=SourceSong)
 
 
+def source_bytes(song: SourceSong) -> int:
+    """The bytes of a song's recording and true stems."""
+    stems = song.true_stems
+    return song.audio.num_bytes + (stems.vocal.num_bytes + stems.accompaniment.num_bytes if stems else 0)
+
+
+def stored_bytes(song: object) -> int:
+    """The bytes of the objects that the stages made of a song so far; nothing is kept of a refused one."""
+    stored = 0
+    if isinstance(song, CheckedSong) and song.fingerprint is not None:
+        stored += song.fingerprint.num_bytes
+    if isinstance(song, StemmedSong):
+        stems = (song.stems.vocal, song.stems.accompaniment)
+        stored += sum(stem.num_bytes for stem in stems if stem.place is AudioPlace.OBJECTS and not song.true_stems)
+    if isinstance(song, TokenizedSong):
+        stored += song.tokens.num_bytes
+    return stored
+
+
 def extended(song: SourceSong, record_type: type[Song], **added: Any) -> Song:
     """The next stage's record: all that is known of a song, and what the stage adds."""
     known = {field.name: getattr(song, field.name) for field in fields(song)}

@@ -16,6 +16,7 @@ import numpy as np
 from levo.song.waveform import Waveform
 from pipelines.corpus.decode import BLOCK_FRAMES, AudioError, AudioLimits, Block, SoundHeader, assembled
 from pipelines.corpus.decode_child import BLOCK, DONE, HEADER, LENGTH_BYTES, REFUSED, request_message
+from pipelines.corpus.roots.protocol import Root
 
 DEFAULT_TIMEOUT_S = 120.0
 _PROGRAM = (sys.executable, "-m", "pipelines.corpus.decode_child")
@@ -107,6 +108,12 @@ class DecodingChild:
 def decoding_child() -> DecodingChild:
     """The process's own child."""
     return DecodingChild()
+
+
+def decode_file(root: Root, path: str, limits: AudioLimits) -> Waveform:
+    """The sound of a file below a root; raises PathError or AudioError for what may not be read, or is no sound."""
+    with root.open(path) as file:
+        return decoding_child().decode(file.read(), limits)
 
 
 class _DeadChildError(Exception):

@@ -1,7 +1,9 @@
 """A prepared corpus as its readers see it: songs and refusals of the current snapshot, their stems and their tokens."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from jaxtyping import UInt32
@@ -11,11 +13,13 @@ from levo.song.arrays import Array
 from levo.song.tokens import TokenGrid
 from pipelines.corpus.audio import AudioReader
 from pipelines.corpus.decode import AudioLimits
-from pipelines.corpus.flow import OBJECTS_FOLDER, SONGS, corpus_recordings
+from pipelines.corpus.draft import SONGS
+from pipelines.corpus.flow import OBJECTS_FOLDER, corpus_recordings
 from pipelines.corpus.records import PreparedSong, TokenizedSong
 from pipelines.corpus.roots.named import Recordings
+from pipelines.corpus.tally import Tally
 from pipelines.flow.objects import ObjectStore
-from pipelines.flow.outcomes import records_of_outcomes, refusals_of_outcomes
+from pipelines.flow.outcomes import outcomes_of, records_of_outcomes, refusals_of_outcomes
 from pipelines.flow.snapshot import Snapshot, SnapshotError, SnapshotStore
 from pipelines.flow.stage import Refusal
 
@@ -37,6 +41,22 @@ class Corpus:
     def refusals(self) -> tuple[Refusal, ...]:
         """Every recording that cannot be used."""
         return tuple(refusals_of_outcomes(self.snapshot.table(SONGS)))
+
+    def outcomes(self) -> Iterator[PreparedSong | Refusal]:
+        """Every recording's outcome in turn, with one file of the snapshot in memory at a time."""
+        for part in self.snapshot.parts(SONGS):
+            yield from outcomes_of(part, PreparedSong)
+
+    def first_songs(self, number: int) -> list[PreparedSong]:
+        """The first usable songs, so many as there are."""
+        usable = (outcome for outcome in self.outcomes() if isinstance(outcome, PreparedSong))
+        return list(islice(usable, number))
+
+    def tally(self) -> Tally:
+        """Songs and refusals, counted."""
+        tally = Tally()
+        tally.add(self.outcomes())
+        return tally
 
     def tokens(self, song: TokenizedSong) -> TokenGrid:
         """A song's token grid."""

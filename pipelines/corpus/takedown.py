@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.corpus.flow import OBJECTS_FOLDER, SONGS, corpus_memory
+from pipelines.corpus.draft import SONGS
+from pipelines.corpus.flow import OBJECTS_FOLDER, corpus_memory
 from pipelines.corpus.records import AudioPlace, PreparedSong
 from pipelines.flow.objects import ObjectReference, ObjectStore
 from pipelines.flow.outcomes import records_of_outcomes
-from pipelines.flow.snapshot import SnapshotStore
+from pipelines.flow.snapshot import Snapshot, SnapshotStore
 
 SONG_ID = "song_id"
 
@@ -36,14 +37,17 @@ def touched_in_corpus(corpus: Path, song_id: str) -> list[Touched]:
     store = SnapshotStore(corpus)
     songs: list[PreparedSong] = []
     found: list[Touched] = []
-    for manifest in sorted((corpus / "snapshots").glob("*/manifest.json")):
-        snapshot = store.open(manifest.parent.name)
+    for snapshot in map(store.open, store.ids()):
         rows = records_of_outcomes(snapshot.table(SONGS), PreparedSong)
         mine = [row for row in rows if row.song_id == song_id]
         if mine:
             songs += mine
-            found += _shards(snapshot.folder, song_id)
-            found += [_object(corpus, place, rows, song_id) for place in dict.fromkeys(_object_places(mine[0]))]
+            found += _shards(snapshot, song_id)
+            others = {place for row in rows if row.song_id != song_id for place in _object_places(row)}
+            found += [
+                Touched("object", str(corpus / OBJECTS_FOLDER / place), is_shared=place in others)
+                for place in _object_places(mine[0])
+            ]
     if not songs:
         raise UnknownSongError(f"{song_id!r} is in no snapshot of {corpus}; `levo corpus status` shows what it holds")
     found += _memory_shards(corpus, song_id)
@@ -53,10 +57,10 @@ def touched_in_corpus(corpus: Path, song_id: str) -> list[Touched]:
     return list(dict.fromkeys(found))
 
 
-def _shards(folder: Path, song_id: str) -> Iterator[Touched]:
-    for file in sorted(folder.glob(f"{SONGS}-*.parquet")):
-        if song_id in pq.read_table(file, columns=[SONG_ID]).column(SONG_ID).to_pylist():
-            yield Touched("snapshot shard", str(file), is_shared=True)
+def _shards(snapshot: Snapshot, song_id: str) -> Iterator[Touched]:
+    for path in (snapshot.folder / file.name for file in snapshot.manifest.files if file.table == SONGS):
+        if song_id in pq.read_table(path, columns=[SONG_ID]).column(SONG_ID).to_pylist():
+            yield Touched("snapshot shard", str(path), is_shared=True)
 
 
 def _memory_shards(corpus: Path, song_id: str) -> Iterator[Touched]:
@@ -64,11 +68,6 @@ def _memory_shards(corpus: Path, song_id: str) -> Iterator[Touched]:
         records = pq.read_table(shard, columns=["record"]).column("record").to_pylist()
         if any(record is not None and record.get(SONG_ID) == song_id for record in records):
             yield Touched("memory shard", str(shard), is_shared=len(records) > 1)
-
-
-def _object(corpus: Path, place: str, rows: list[PreparedSong], song_id: str) -> Touched:
-    shared = any(place in _object_places(row) for row in rows if row.song_id != song_id)
-    return Touched("object", str(corpus / OBJECTS_FOLDER / place), is_shared=shared)
 
 
 def _object_places(song: PreparedSong) -> list[str]:

@@ -10,7 +10,7 @@ from levo.codec.protocol import Codec
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.records import CheckedSong, StemmedSong, TokenizedSong, TranscribedSong, extended
 from pipelines.flow.model_source import ModelSource
-from pipelines.flow.stage import Resources, Stage, Work
+from pipelines.flow.stage import Stage, Work
 
 MAX_BATCH_S = 240.0
 Song = TypeVar("Song", bound=CheckedSong)
@@ -36,11 +36,6 @@ class TokenizeSongs(Stage[StemmedSong, TokenizedSong]):
     version: ClassVar[str] = "1"
     places: AudioPlaces
     codec: ModelSource[Codec]
-
-    @property
-    def resources(self) -> Resources:
-        """The codec's."""
-        return self.codec.resources
 
     def open(self) -> Work[StemmedSong, TokenizedSong]:
         """Load the codec."""
@@ -70,12 +65,6 @@ class Transcribe(Stage[TokenizedSong, TranscribedSong]):
     recogniser: ModelSource[Recogniser]
     every_song: bool = False
     second: ModelSource[Recogniser] | None = None
-
-    @property
-    def resources(self) -> Resources:
-        """The recognisers'."""
-        second = 0.0 if self.second is None else self.second.num_gpus
-        return Resources(num_gpus=self.recogniser.num_gpus + second)
 
     def open(self) -> Work[TokenizedSong, TranscribedSong]:
         """Load the recognisers."""

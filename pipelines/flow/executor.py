@@ -1,8 +1,9 @@
 """What runs a pipeline: the protocol, the trace that an item leaves, and the executor within this process."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields, replace
+from time import perf_counter
+from typing import Any, ClassVar, Protocol
 
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.identity import record_digest
@@ -29,15 +30,24 @@ class _ItemError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One item's way: its place in the input, what each stage made of it, and where it was refused."""
+    """One item's way: its place in the input, what each stage made of it, where it was refused, and what that took.
+
+    `seconds` has one number for each stage that it reached: its share of the time that the stage took for its batch.
+    """
 
     index: int
     outputs: tuple[Any, ...] = ()
     refusal: Refusal | None = None
+    seconds: tuple[float, ...] = field(default=(), compare=False)
 
 
 class Executor(Protocol):
     """Runs items through a pipeline; traces come in any order, each item's exactly once."""
+
+    @property
+    def num_workers(self) -> int:
+        """How many items are worked on at once, at most."""
+        ...
 
     def run(
         self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
@@ -56,6 +66,7 @@ class InProcessExecutor:
     """Runs batch after batch in the calling thread."""
 
     batch_size: int = 32
+    num_workers: ClassVar[int] = 1
 
     def run(
         self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
@@ -75,41 +86,37 @@ class OpenStages:
         self._stages = tuple(stages)
         self._attempts = attempts
         self._work: dict[str, Work[Any, Any]] = {}
+        self._took_s = 0.0
 
     def run(self, batch: Sequence[Any]) -> list[Trace]:
         """One trace an item; a refused item reaches no later stage."""
-        if self._attempts is None:
+        attempts = self._attempts
+        if attempts is None:
             return self._traces(batch)
         keys = [record_digest(item) for item in batch]
-        is_suspect = [self._attempts.is_suspect(key) for key in keys]
-        calm = [place for place, suspect in enumerate(is_suspect) if not suspect]
-        traces = dict(
-            zip(calm, self._marked([batch[place] for place in calm], [keys[place] for place in calm]), strict=True)
-        )
-        for place, suspect in enumerate(is_suspect):
-            if suspect:
-                traces[place] = self._suspect(batch[place], keys[place], self._attempts)
+        suspects = {place for place, key in enumerate(keys) if attempts.is_suspect(key)}
+        calm = [place for place in range(len(batch)) if place not in suspects]
+        marked = self._marked([batch[place] for place in calm], [keys[place] for place in calm], attempts)
+        traces = dict(zip(calm, marked, strict=True))
+        traces |= {place: self._suspect(batch[place], keys[place], attempts) for place in sorted(suspects)}
         return [replace(traces[place], index=place) for place in range(len(batch))]
 
     def _suspect(self, item: Any, key: str, attempts: Attempts) -> Trace:
         tried = attempts.tried_alone(key)
         if tried < attempts.budget:
-            return self._marked([item], [key])[0]
+            return self._marked([item], [key], attempts)[0]
         detail = f"{tried} workers ended while they had it alone; `replay` has it tried again"
         attempts.end([key])
         return Trace(0, refusal=Refusal(_item_id(item), self._stages[0].name, KILLED, detail))
 
-    def _marked(self, batch: Sequence[Any], keys: Sequence[str]) -> list[Trace]:
+    def _marked(self, batch: Sequence[Any], keys: Sequence[str], attempts: Attempts) -> list[Trace]:
         """The traces of items that are marked for as long as they are worked on."""
-        if not batch or self._attempts is None:
-            return []
-        self._attempts.begin(keys, alone=len(batch) == 1)
+        attempts.begin(keys, alone=len(batch) == 1)
         try:
-            traces = self._guarded(batch)
+            return self._guarded(batch)
         finally:
             # An error that is raised is no kill; only what ends the whole process leaves its marks.
-            self._attempts.end(keys)
-        return traces
+            attempts.end(keys)
 
     def _guarded(self, batch: Sequence[Any]) -> list[Trace]:
         """The traces, with a refusal for an item on which a stage raises even when it has it alone."""
@@ -130,12 +137,14 @@ class OpenStages:
             except _ItemError as error:
                 error.outputs = traces[0].outputs
                 raise
+            took_s = self._took_s / max(len(outcomes), 1)
             for index, outcome in outcomes.items():
+                trace = replace(traces[index], seconds=(*traces[index].seconds, took_s))
                 if isinstance(outcome, Refusal):
-                    traces[index] = replace(traces[index], refusal=outcome)
+                    traces[index] = replace(trace, refusal=outcome)
                     del records[index]
                 else:
-                    traces[index] = replace(traces[index], outputs=(*traces[index].outputs, outcome))
+                    traces[index] = replace(trace, outputs=(*trace.outputs, outcome))
                     records[index] = outcome
         return traces
 
@@ -144,7 +153,9 @@ class OpenStages:
             return {}
         if stage.name not in self._work:
             self._work[stage.name] = stage.open()
+        began = perf_counter()
         outcomes = self._worked(stage, list(records.values()))
+        self._took_s = perf_counter() - began
         if len(outcomes) != len(records):
             raise StageError(f"stage {stage.name!r} gave {len(outcomes)} outcomes for {len(records)} items")
         for outcome in outcomes:
@@ -156,13 +167,13 @@ class OpenStages:
         return dict(zip(records, outcomes, strict=True))
 
     def _worked(self, stage: Stage[Any, Any], records: Sequence[Any]) -> Sequence[Any]:
-        if self._attempts is None:
-            return self._work[stage.name](records)
         try:
             return self._work[stage.name](records)
         except (OSError, StageError, ChangedModelError):
             raise
         except Exception as error:  # whatever a model's library raises on one odd song
+            if self._attempts is None:
+                raise
             raise _ItemError(stage.name) from error
 
 

@@ -1,10 +1,11 @@
 """What earlier runs made, by input and identity: so that a rerun does only what is new, and remembers refusals too."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -12,7 +13,6 @@ import pyarrow.parquet as pq
 from levo.song.digest import digest_json
 from levo.song.files import write_atomically
 from levo.song.schema import records_of_structs, struct_array_of
-from pipelines.flow.identity import chain_identities
 from pipelines.flow.journal import Journal, left_journals
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal, Stage
@@ -36,15 +36,12 @@ class Memory:
 
     def recall(self, pipeline: Pipeline[Any, Any], inputs: Sequence[str]) -> dict[str, Remembered]:
         """The furthest known outcome of each input digest that is known at all."""
-        known: dict[str, Remembered] = {}
-        wanted = set(inputs)
-        chain = list(zip(pipeline.stages, chain_identities(pipeline.stages), strict=True))
-        for place in reversed(range(len(chain))):
-            if wanted:
-                for digest, outcome in self._read(*chain[place], wanted).items():
-                    known[digest] = Remembered(place + 1, outcome)
-                wanted -= known.keys()
-        return known
+        return self.index(pipeline).recall(inputs)
+
+    def index(self, pipeline: Pipeline[Any, Any]) -> "MemoryIndex":
+        """What is known now of a pipeline's inputs, to be recalled a part at a time."""
+        chain = zip(pipeline.stages, pipeline.chain, strict=True)
+        return MemoryIndex([_StageIndex(self._stage_folder(*link), link[0].output_type) for link in chain])
 
     def journal(self, pipeline: Pipeline[Any, Any], chain: Sequence[str]) -> Journal:
         """A new journal of a run's outcomes until they are remembered."""
@@ -87,17 +84,6 @@ class Memory:
     def _stage_folder(self, stage: Stage[Any, Any], identity: str) -> Path:
         return self.folder / f"{stage.name}-{identity[:16]}"
 
-    def _read(self, stage: Stage[Any, Any], identity: str, wanted: set[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for shard in sorted(self._stage_folder(stage, identity).glob(_SHARDS)):
-            table = pq.read_table(shard)
-            table = table.filter(pc.is_in(table.column("input"), pa.array(sorted(wanted), pa.string())))
-            records = records_of_structs(table.column("record"), stage.output_type)
-            refusals = records_of_structs(table.column("refusal"), Refusal)
-            for digest, record, refusal in zip(table.column("input").to_pylist(), records, refusals, strict=True):
-                found[str(digest)] = record if refusal is None else refusal
-        return found
-
     def _write(self, stage: Stage[Any, Any], identity: str, outcomes: Mapping[str, Any]) -> None:
         values = list(outcomes.values())
         records = [None if isinstance(value, Refusal) else value for value in values]
@@ -111,3 +97,78 @@ class Memory:
         )
         shard = self._stage_folder(stage, identity) / f"{digest_json(sorted(outcomes))[:32]}.parquet"
         write_atomically(shard, lambda path: pq.write_table(table, path))
+
+
+class MemoryIndex:
+    """Which inputs are known after which stage, and in which shard: twelve bytes an input and stage in memory."""
+
+    def __init__(self, stages: Sequence["_StageIndex"]) -> None:
+        self._stages = stages
+
+    def recall(self, inputs: Iterable[str]) -> dict[str, Remembered]:
+        """The furthest known outcome of each input digest that is known at all."""
+        known: dict[str, Remembered] = {}
+        wanted = set(inputs)
+        for place in reversed(range(len(self._stages))):
+            if wanted:
+                for digest, outcome in self._stages[place].read(wanted).items():
+                    known[digest] = Remembered(place + 1, outcome)
+                wanted -= known.keys()
+        return known
+
+    def num_stages(self, digest: str) -> int:
+        """How many stages an input has passed; one that was refused has no more to pass."""
+        key = _keys([digest])[0]
+        for place in reversed(range(len(self._stages))):
+            if self._stages[place].holds(key):
+                return len(self._stages) if self._stages[place].was_refused(key) else place + 1
+        return 0
+
+
+class _StageIndex:
+    """The shards of one stage, and for each input (by the first 64 bits of its digest) the shard that holds it."""
+
+    def __init__(self, folder: Path, output_type: type) -> None:
+        self._shards = sorted(folder.glob(_SHARDS))
+        self._output_type = output_type
+        keys, refused = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
+        for shard in self._shards:
+            table = pq.read_table(shard, columns=["input", "refusal"])
+            keys.append(_keys(map(str, table.column("input").to_pylist())))
+            refused.append(keys[-1][table.column("refusal").is_valid().to_numpy()])
+        holders = np.repeat(np.arange(len(keys), dtype=np.int32), [len(part) for part in keys]) - 1
+        order = np.argsort(np.concatenate(keys), kind="stable")
+        self._keys, self._holders = np.concatenate(keys)[order], holders[order]
+        self._refused = np.sort(np.concatenate(refused))
+
+    def holds(self, key: np.uint64) -> bool:
+        """Whether an input has an outcome here."""
+        return _is_in(key, self._keys)
+
+    def was_refused(self, key: np.uint64) -> bool:
+        """Whether that outcome is a refusal."""
+        return _is_in(key, self._refused)
+
+    def read(self, wanted: set[str]) -> dict[str, Any]:
+        """The outcomes of those inputs that are known here."""
+        keys = _keys(wanted)
+        starts, ends = (np.searchsorted(self._keys, keys, side) for side in ("left", "right"))
+        places = {int(holder) for start, end in zip(starts, ends, strict=True) for holder in self._holders[start:end]}
+        found: dict[str, Any] = {}
+        for place in sorted(places):
+            table = pq.read_table(self._shards[place])
+            table = table.filter(pc.is_in(table.column("input"), pa.array(sorted(wanted), pa.string())))
+            records = records_of_structs(table.column("record"), self._output_type)
+            refusals = records_of_structs(table.column("refusal"), Refusal)
+            for digest, record, refusal in zip(table.column("input").to_pylist(), records, refusals, strict=True):
+                found[str(digest)] = record if refusal is None else refusal
+        return found
+
+
+def _is_in(key: np.uint64, ordered: np.ndarray) -> bool:
+    place = int(np.searchsorted(ordered, key))
+    return place < len(ordered) and bool(ordered[place] == key)
+
+
+def _keys(digests: Iterable[str]) -> np.ndarray:
+    return np.array([int(digest[:16], 16) for digest in digests], np.uint64)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from pipelines.flow.stage import NOT_IDENTITY, Resources
+from pipelines.flow.stage import NOT_IDENTITY
 
 
 class Digested(Protocol):
@@ -31,11 +31,7 @@ class ModelSource(Generic[Model_co]):
     digest: str
     load: Callable[[], Model_co] = field(metadata=NOT_IDENTITY)
     num_gpus: float = field(default=0.0, metadata=NOT_IDENTITY)
-
-    @property
-    def resources(self) -> Resources:
-        """What a worker that holds the model needs."""
-        return Resources(num_gpus=self.num_gpus)
+    """What a worker that holds the model reserves."""
 
     def open(self) -> Model_co:
         """Load the model; raises ChangedModelError where it is not the one that was meant."""

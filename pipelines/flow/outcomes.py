@@ -27,6 +27,13 @@ def outcome_table(outcomes: Sequence[Record | Refusal], record_type: type[Record
     return pa.table(columns)
 
 
+def outcomes_of(table: pa.Table, record_type: type[Record]) -> list[Record | Refusal]:
+    """What `outcome_table` was made of, in order."""
+    records = iter(records_of_outcomes(table, record_type))
+    refusals = records_of_structs(table.column(REFUSAL), Refusal)
+    return [next(records) if refusal is None else refusal for refusal in refusals]
+
+
 def records_of_outcomes(table: pa.Table, record_type: type[Record]) -> list[Record]:
     """The usable items' records, in order."""
     return records_of(table.filter(pc.equal(table.column(STATUS), pa.scalar(OK))), record_type)

@@ -5,6 +5,7 @@ from itertools import groupby, pairwise
 from typing import Any, Generic, TypeVar
 
 from levo.song.schema import schema_of
+from pipelines.flow.identity import chain_identities
 from pipelines.flow.stage import Resources, Stage
 
 First = TypeVar("First")
@@ -62,6 +63,11 @@ class Pipeline(Generic[First, Last]):
         places = enumerate(self.stages)
         runs = [(need, list(run)) for need, run in groupby(places, key=lambda place: place[1].resources)]
         return tuple(StageGroup(run[0][0], tuple(stage for _, stage in run), need) for need, run in runs)
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """For each stage, the digest of itself and all stages before it."""
+        return chain_identities(self.stages)
 
     def until(self, num_stages: int) -> "Pipeline[First, Any]":
         """The pipeline's first stages alone."""

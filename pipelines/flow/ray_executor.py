@@ -18,7 +18,8 @@ from pipelines.flow.stage import Refusal
 
 _BATCHES_PER_WORKER = 4
 _DISK_ERROR = re.compile(rf"{DiskError.__name__}: (.+)")
-_INDEX, _REFUSAL = "index", "refusal"
+_INDEX, _REFUSAL, _SECONDS = "index", "refusal", "seconds"
+_SECONDS_TYPE = pa.list_(pa.float64())
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,11 @@ def _extended(block: pa.Table, group: StageGroup, traces: dict[int, Trace]) -> p
     refusals = records_of_structs(block.column(_REFUSAL), Refusal)
     for place, trace in traces.items():
         refusals[place] = trace.refusal
-    position = block.column_names.index(_REFUSAL)
-    return block.set_column(position, _REFUSAL, struct_array_of(refusals, Refusal))
+    seconds: list[Any] = block.column(_SECONDS).to_pylist()
+    for place, trace in traces.items():
+        seconds[place] = [*seconds[place], *trace.seconds]
+    block = block.set_column(block.column_names.index(_SECONDS), _SECONDS, pa.array(seconds, _SECONDS_TYPE))
+    return block.set_column(block.column_names.index(_REFUSAL), _REFUSAL, struct_array_of(refusals, Refusal))
 
 
 def _input_table(pipeline: Pipeline[Any, Any], items: Sequence[Any]) -> pa.Table:
@@ -97,6 +101,7 @@ def _input_table(pipeline: Pipeline[Any, Any], items: Sequence[Any]) -> pa.Table
             _INDEX: pa.array(range(len(items)), type=pa.int64()),
             _output_column(-1): struct_array_of(items, pipeline.input_type),
             _REFUSAL: struct_array_of([None] * len(items), Refusal),
+            _SECONDS: pa.array([[]] * len(items), _SECONDS_TYPE),
         }
     )
 
@@ -107,10 +112,11 @@ def _traces(block: pa.Table, pipeline: Pipeline[Any, Any]) -> list[Trace]:
         for place, stage in enumerate(pipeline.stages)
     ]
     refusals = records_of_structs(block.column(_REFUSAL), Refusal)
-    rows = zip(block.column(_INDEX).to_numpy().tolist(), zip(*columns, strict=True), refusals, strict=True)
+    seconds: list[Any] = block.column(_SECONDS).to_pylist()
+    rows = zip(block.column(_INDEX).to_numpy().tolist(), zip(*columns, strict=True), refusals, seconds, strict=True)
     return [
-        Trace(index, tuple(output for output in outputs if output is not None), refusal)
-        for index, outputs, refusal in rows
+        Trace(index, tuple(output for output in outputs if output is not None), refusal, tuple(took))
+        for index, outputs, refusal, took in rows
     ]
 
 

@@ -20,10 +20,11 @@ class ResourceMonitor:
 
     @property
     def peak_memory_bytes(self) -> int:
-        """The largest sum seen of the processes' resident bytes, what they share counted once.
+        """The largest sum seen until now of the processes' resident bytes, what they share counted once.
 
         Where the system tells no shares (other than Linux), shared pages are left out.
         """
+        self._sample()
         return self._peak_bytes
 
     def forget_peak(self) -> None:

@@ -1,15 +1,15 @@
 """One run of a flow: what is remembered is not done again, what is done is remembered at once."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.executor import FAILED, Executor, StageError, Trace
-from pipelines.flow.identity import chain_identities, record_digest
-from pipelines.flow.memory import Memory, Remembered
+from pipelines.flow.identity import record_digest
+from pipelines.flow.memory import Memory, MemoryIndex, Remembered
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
 
@@ -17,6 +17,8 @@ First = TypeVar("First")
 Last = TypeVar("Last")
 
 REMEMBER_EVERY_S = 30.0
+PART_SIZE = 4096
+"""Items that are in memory at a time: enough for the start of a part's workers to be a small share of its work."""
 # More failures than these, and than this share of the items, are no odd items but a flow that does not work.
 _FEW_FAILURES = 10
 _MAX_FAILED_SHARE = 0.1
@@ -33,14 +35,21 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], None]
+Weigh = Callable[[Any], int]
 
 
 @dataclass(frozen=True, slots=True)
 class FlowResult(Generic[Last]):
-    """One outcome an item, in the items' order."""
+    """One outcome an item, in the items' order, and what those took that were not done before.
+
+    `stage_seconds` are the seconds of all workers of a stage together; `added_weight` is what the stages added by the
+    measure that the run was given.
+    """
 
     outcomes: tuple[Last | Refusal, ...]
     num_reused: int
+    stage_seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    added_weight: int = 0
 
     @property
     def records(self) -> tuple[Last, ...]:
@@ -67,43 +76,86 @@ def run_flow(
     a kill included, the items whose traces came are remembered. Raises `StageError` where more than a tenth of the
     items (and more than a few) fail: their refusals are not remembered then.
     """
-    run = _Run(pipeline, items, memory, progress)
-    for num_stages, places in run.open_places().items():
-        rest = pipeline.after(num_stages)
-        try:
-            for trace in executor.run(rest, [run.latest[place] for place in places], attempts):
-                run.take(num_stages, places[trace.index], trace)
-        finally:
-            run.flush()
-    run.remember_failures()
-    return FlowResult(tuple(run.latest), run.num_reused)
+    (result,) = run_in_parts(pipeline, items, executor, memory, progress, attempts, part_size=max(len(items), 1))
+    return result
+
+
+def run_in_parts(
+    pipeline: Pipeline[First, Last],
+    items: Sequence[First],
+    executor: Executor,
+    memory: Memory | None = None,
+    progress: ProgressCallback | None = None,
+    attempts: Attempts | None = None,
+    part_size: int = PART_SIZE,
+    weigh: Weigh = lambda _record: 0,
+) -> Iterator[FlowResult[Last]]:
+    """As `run_flow`, for items that are more than memory holds: each part's result in turn, in the items' order.
+
+    A part begins when the one before it has ended and been taken. `items` are asked for a part at a time. `weigh`
+    measures a record, or a refusal; what a run adds to it is told.
+    """
+    index = None
+    if memory:
+        memory.recover(pipeline, pipeline.chain)
+        index = memory.index(pipeline)
+    counts = _Counts(len(items), progress)
+    for start in range(0, max(len(items), 1), part_size):
+        run = _Run(pipeline, items[start : start + part_size], memory, index, counts)
+        for num_stages, places in run.open_places().items():
+            rest = pipeline.after(num_stages)
+            try:
+                for trace in executor.run(rest, [run.latest[place] for place in places], attempts):
+                    run.take(num_stages, places[trace.index], trace)
+            finally:
+                run.flush()
+        run.remember_failures()
+        yield run.result(weigh)
+
+
+class _Counts:
+    """How far all parts are."""
+
+    def __init__(self, num_items: int, progress: ProgressCallback | None) -> None:
+        self._num_items, self._progress = num_items, progress
+        self._num_done = self._num_refused = self._num_reused = 0
+
+    def add(self, *, done: int, refused: int, reused: int = 0) -> None:
+        """Count items and tell."""
+        self._num_done += done
+        self._num_refused += refused
+        self._num_reused += reused
+        if self._progress:
+            self._progress(Progress(self._num_done, self._num_items, self._num_refused, self._num_reused))
 
 
 class _Run:
+    """One part of a run."""
+
     def __init__(
         self,
         pipeline: Pipeline[Any, Any],
         items: Sequence[Any],
         memory: Memory | None,
-        progress: ProgressCallback | None,
+        index: MemoryIndex | None,
+        counts: _Counts,
     ) -> None:
-        self._pipeline, self._memory, self._progress = pipeline, memory, progress
-        self._chain = chain_identities(pipeline.stages)
+        self._pipeline, self._memory, self._counts = pipeline, memory, counts
+        self._chain = pipeline.chain
         self._digests = [record_digest(item) for item in items] if memory else []
         self._pending: dict[int, dict[str, Any]] = defaultdict(dict)
         self._failures: dict[int, dict[str, Any]] = defaultdict(dict)
         self._flushed_at_s = monotonic()
         self._start = [Remembered(0, item) for item in items]
-        if memory:
-            memory.recover(pipeline, self._chain)
+        if memory and index:
             self._journal = memory.journal(pipeline, self._chain)
-            known = memory.recall(pipeline, self._digests)
+            known = index.recall(self._digests)
             self._start = [known.get(digest, new) for digest, new in zip(self._digests, self._start, strict=True)]
         self.latest: list[Any] = [start.outcome for start in self._start]
+        self.stage_seconds: dict[str, float] = defaultdict(float)
         self.num_reused = len(items) - sum(map(len, self.open_places().values()))
-        self._num_done = self.num_reused
-        self._num_refused = sum(isinstance(outcome, Refusal) for outcome in self.latest)
-        self._report()
+        num_refused = sum(isinstance(outcome, Refusal) for outcome in self.latest)
+        counts.add(done=self.num_reused, refused=num_refused, reused=self.num_reused)
 
     def open_places(self) -> dict[int, list[int]]:
         """The items that are not done, by the number of stages they have passed."""
@@ -117,13 +169,19 @@ class _Run:
         """Note one item's trace through the stages after the first `num_stages`."""
         outcomes = [*trace.outputs, *([trace.refusal] if trace.refusal else [])]
         self.latest[place] = outcomes[-1]
-        self._num_done += 1
-        self._num_refused += trace.refusal is not None
+        for stage, took_s in zip(self._pipeline.stages[num_stages:], trace.seconds, strict=False):
+            self.stage_seconds[stage.name] += took_s
         if self._memory:
             self._note(num_stages, self._digests[place], outcomes)
             if monotonic() - self._flushed_at_s > REMEMBER_EVERY_S:
                 self.flush()
-        self._report()
+        self._counts.add(done=1, refused=trace.refusal is not None)
+
+    def result(self, weigh: Weigh) -> FlowResult[Any]:
+        """Everything that came of the items."""
+        before = sum(weigh(start.outcome) for start in self._start)
+        added = sum(map(weigh, self.latest)) - before
+        return FlowResult(tuple(self.latest), self.num_reused, dict(self.stage_seconds), added)
 
     def flush(self) -> None:
         """Write what is not yet remembered."""
@@ -157,7 +215,3 @@ class _Run:
                 f"{num_failed} of {len(self.latest)} items failed; the last, {last.item_id}, in stage {last.stage!r}: "
                 f"{last.detail}"
             )
-
-    def _report(self) -> None:
-        if self._progress:
-            self._progress(Progress(self._num_done, len(self.latest), self._num_refused, self.num_reused))

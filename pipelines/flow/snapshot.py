@@ -4,10 +4,12 @@ import fcntl
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +22,7 @@ _POINTER = "CURRENT"
 _MANIFEST = "manifest.json"
 _DRAFT_SUFFIX = ".partial"
 _ROWS_PER_FILE = 1 << 16
+Rows: TypeAlias = pa.Table | Iterable[pa.Table]
 
 
 class SnapshotError(ValueError):
@@ -60,11 +63,15 @@ class Snapshot:
 
     def table(self, name: str) -> pa.Table:
         """A table's rows in order; raises SnapshotError where there is no such table or a file lacks rows."""
+        return pa.concat_tables(list(self.parts(name)))
+
+    def parts(self, name: str) -> Iterator[pa.Table]:
+        """The same rows file by file, for tables that are larger than memory."""
         files = [file for file in self.manifest.files if file.table == name]
         if not files:
             known = sorted({file.table for file in self.manifest.files})
             raise SnapshotError(f"snapshot {self.folder} has no table {name!r}; it has {known}")
-        return pa.concat_tables([self._read(file) for file in files])
+        yield from map(self._read, files)
 
     def verify(self) -> None:
         """Read every file again and compare its digest; raises SnapshotError naming the first that differs."""
@@ -100,19 +107,24 @@ class SnapshotStore:
             raise SnapshotError(f"no snapshot {snapshot_id!r} in {self.folder}")
         return Snapshot(manifest.parent, _parse_manifest(manifest))
 
+    def ids(self) -> list[str]:
+        """The ids of all snapshots that were published, sorted."""
+        return sorted(path.parent.name for path in (self.folder / "snapshots").glob(f"*/{_MANIFEST}"))
+
     def find(self, beginning: str) -> Snapshot:
         """The one snapshot whose id begins so; raises SnapshotError where there is none, or more than one."""
-        known = sorted(path.parent.name for path in (self.folder / "snapshots").glob(f"*/{_MANIFEST}"))
+        known = self.ids()
         found = [name for name in known if beginning and name.startswith(beginning)]
         if len(found) != 1:
             listed = ", ".join(name[:12] for name in known) or "none"
             raise SnapshotError(f"{len(found)} snapshots in {self.folder} begin with {beginning!r}; there are {listed}")
         return self.open(found[0])
 
-    def publish(self, tables: Mapping[str, pa.Table], versions: Mapping[str, str]) -> Snapshot:
+    def publish(self, tables: Mapping[str, Rows], versions: Mapping[str, str]) -> Snapshot:
         """Write tables as the newest snapshot; the same content as the newest one changes nothing.
 
-        Where writing fails (a full disk, a kill) the pointer stays and readers see the snapshot before.
+        A table that comes in parts is one file a part, and only one part of it is in memory at a time. Where writing
+        fails (a full disk, a kill) the pointer stays and readers see the snapshot before.
         """
         with self._lock(), writing(self.folder):
             self._remove_drafts()
@@ -146,17 +158,24 @@ class SnapshotStore:
 
 
 def _write_draft(
-    draft: Path, tables: Mapping[str, pa.Table], versions: Mapping[str, str], parent: Snapshot | None
+    draft: Path, tables: Mapping[str, Rows], versions: Mapping[str, str], parent: Snapshot | None
 ) -> Manifest:
     files = tuple(
-        _write_file(draft, name, part, table.slice(start, _ROWS_PER_FILE))
-        for name, table in sorted(tables.items())
-        for part, start in enumerate(range(0, max(table.num_rows, 1), _ROWS_PER_FILE))
+        _write_file(draft, name, number, part)
+        for name, rows in sorted(tables.items(), key=itemgetter(0))
+        for number, part in enumerate(_parts(rows))
     )
     snapshot_id = digest_json({"files": [asdict(file) for file in files], "versions": dict(versions)})
     manifest = Manifest(snapshot_id, parent.manifest.snapshot_id if parent else None, files, dict(versions))
     write_bytes_atomically(draft / _MANIFEST, (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode())
     return manifest
+
+
+def _parts(rows: Rows) -> Iterable[pa.Table]:
+    if not isinstance(rows, pa.Table):
+        return rows
+    starts = range(0, max(rows.num_rows, 1), _ROWS_PER_FILE)
+    return (rows.slice(start, _ROWS_PER_FILE) for start in starts)
 
 
 def _write_file(draft: Path, table_name: str, part: int, rows: pa.Table) -> SnapshotFile:

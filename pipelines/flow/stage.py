@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
 Input = TypeVar("Input")
@@ -51,8 +51,9 @@ class Stage(ABC, Generic[Input, Output]):
 
     @property
     def resources(self) -> Resources:
-        """What a worker of this stage holds."""
-        return Resources()
+        """What a worker of this stage holds: the GPUs of all models that its fields bring."""
+        brought = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return Resources(num_gpus=sum(getattr(value, "num_gpus", 0.0) for value in brought))
 
     @abstractmethod
     def open(self) -> Work[Input, Output]:

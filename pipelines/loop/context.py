@@ -84,7 +84,7 @@ class LoopContext:
 
     def audio_places(self, folder: Path) -> AudioPlaces:
         """Where the sound of candidates kept under `folder` lies; nothing of it comes from recordings."""
-        root = FolderRoot(folder.resolve())
+        root = FolderRoot(folder)
         return AudioPlaces(root, root.folder / "objects", AudioLimits(min_duration_s=0.0))
 
     def _stored(self, load: Callable[[Path], Model], name: str) -> ModelSource[Model]:

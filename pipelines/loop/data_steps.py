@@ -17,7 +17,6 @@ from pipelines.flow.executor import Executor
 from pipelines.flow.ray_executor import RayExecutor
 from pipelines.flow.run import Progress
 from pipelines.flow.snapshot import SnapshotStore
-from pipelines.flow.stage import Refusal
 from pipelines.loop.context import LoopContext
 from pipelines.loop.fitting import (
     NOISY_JUDGES,
@@ -154,12 +153,12 @@ def _prepared(
         executor or RayExecutor(_NUM_WORKERS, batch_size=32),
         report,
     )
-    refused = [outcome for outcome in prepared.outcomes if isinstance(outcome, Refusal)]
+    tally = prepared.tally
     return {
         "snapshot": prepared.snapshot.manifest.snapshot_id,
-        "num_songs": len(prepared.outcomes),
-        "num_usable": len(prepared.outcomes) - len(refused),
-        "refusals": dict(Counter(f"{refusal.stage}: {refusal.reason}" for refusal in refused)),
+        "num_songs": tally.num_recordings,
+        "num_usable": tally.num_songs,
+        "refusals": {f"{stage}: {reason}": count for (stage, reason), count in tally.refusals.items()},
     }
 
 

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor
 from torch.nn import functional
 
-from levo.song.arrays import Array
+from levo.codec.intake import mono_at_rate
 from levo.song.digest import digest_file, digest_json
 from levo.song.scores import Metric, Score, missing_score
 from levo.song.waveform import Waveform
 from reward.aesthetics.axes import AUDIOBOX_AXES
-from reward.audible import SILENCE_RMS
+from reward.audible import why_unheard
 
 SAMPLE_RATE_HZ = 16_000
 WINDOW_S = 10
@@ -79,34 +78,36 @@ class AudioboxAesthetics:
         """One score an axis for each song."""
         return [self._judge(song) for song in songs]
 
-    @torch.inference_mode()
     def windows(self, song: Waveform) -> Mapping[str, Float32[Tensor, " window"]]:
         """Each window's points by axis; raises `ValueError` for a song that cannot be heard."""
-        reason = _missing(song)
+        reason = why_unheard(song, SHORTEST_SONG_S)
         if reason is not None:
             raise ValueError(f"a song that cannot be judged: {reason}")
+        return self._points(*_windows(song))
+
+    def _judge(self, song: Waveform) -> Mapping[str, Score]:
+        reason = why_unheard(song, SHORTEST_SONG_S)
+        if reason is not None:
+            return dict.fromkeys(AUDIOBOX_AXES, missing_score(reason))
         windows, masks = _windows(song)
+        shares = masks.squeeze(1).float().mean(dim=1)
+        points = self._points(windows, masks)
+        return {axis: Score(float((points[axis] * shares).sum() / shares.sum())) for axis in AUDIOBOX_AXES}
+
+    @torch.inference_mode()
+    def _points(
+        self, windows: Float32[Tensor, "window 1 sample"], masks: Bool[Tensor, "window 1 sample"]
+    ) -> Mapping[str, Float32[Tensor, " window"]]:
         device = next(iter(self.model.parameters())).device
         found: list[Mapping[str, Tensor]] = []
         for start in range(0, len(windows), self.batch_windows):
             part = slice(start, start + self.batch_windows)
             found.append(self.model({"wav": windows[part].to(device), "mask": masks[part].to(device)}))
-        return {axis: self._points(torch.cat([one[axis] for one in found]), axis) for axis in AUDIOBOX_AXES}
-
-    def _judge(self, song: Waveform) -> Mapping[str, Score]:
-        reason = _missing(song)
-        if reason is not None:
-            return dict.fromkeys(AUDIOBOX_AXES, missing_score(reason))
-        _, masks = _windows(song)
-        shares = masks.squeeze(1).float().mean(dim=1)
+        scales = self.model.target_transform
         return {
-            axis: Score(float((points * shares).sum() / shares.sum())) for axis, points in self.windows(song).items()
+            axis: torch.cat([one[axis] for one in found]).float().cpu() * scales[axis]["std"] + scales[axis]["mean"]
+            for axis in AUDIOBOX_AXES
         }
-
-    def _points(self, outputs: Tensor, axis: str) -> Float32[Tensor, " window"]:
-        scale = self.model.target_transform[axis]
-        points: Float32[Tensor, " window"] = outputs.float().cpu() * scale["std"] + scale["mean"]
-        return points
 
 
 def _from_folder(folder: Path, precision: str | None) -> Any:
@@ -131,21 +132,10 @@ def _from_checkpoint(file: Path, precision: str | None) -> Any:
     return model
 
 
-def _missing(song: Waveform) -> str | None:
-    if song.samples.size == 0 or song.duration_s < SHORTEST_SONG_S:
-        return f"too short: {song.duration_s:.2f} s of {SHORTEST_SONG_S:g} s"
-    if not np.isfinite(song.samples).all():
-        return "samples are not finite"
-    return "silent" if float(np.sqrt(np.mean(np.square(song.mono, dtype=np.float64)))) < SILENCE_RMS else None
-
-
-def _windows(song: Waveform) -> tuple[Float32[Tensor, "window 1 sample"], Tensor]:
+def _windows(song: Waveform) -> tuple[Float32[Tensor, "window 1 sample"], Bool[Tensor, "window 1 sample"]]:
     """Windows one after the other, the last one filled up with silence, and which samples are song."""
-    mono: Float32[Array, " sample"] = song.mono
-    if song.sample_rate_hz != SAMPLE_RATE_HZ:
-        mono = soxr.resample(mono, song.sample_rate_hz, SAMPLE_RATE_HZ)
     length = WINDOW_S * SAMPLE_RATE_HZ
-    samples = torch.from_numpy(np.array(mono, dtype=np.float32))
+    samples = torch.from_numpy(np.array(mono_at_rate(song, SAMPLE_RATE_HZ, "song"), dtype=np.float32))
     filled = functional.pad(samples, (0, -len(samples) % length)).view(-1, 1, length)
     is_song = (torch.arange(filled.numel()) < len(samples)).view(-1, 1, length)
     return filled, is_song

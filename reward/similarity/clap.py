@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soxr
 import torch
 from jaxtyping import Float32
 from torch import Tensor
 from torch.nn import functional
 
+from levo.codec.intake import mono_at_rate
 from levo.song.arrays import Array
 from levo.song.description import Description
 from levo.song.digest import digest_file, digest_json
 from levo.song.scores import Score
 from levo.song.waveform import Waveform
-from reward.audible import SILENCE_RMS
+from reward.audible import why_unheard
 from reward.similarity.embedding import Embedding, HeardSongs, check_equal, cosine
 from reward.similarity.windows import windows_of
 
@@ -102,10 +102,7 @@ class ClapSimilarity:
     @torch.inference_mode()
     def embed_song(self, song: Waveform) -> Float32[Tensor, " embedding"]:
         """The mean of its windows' unit vectors, of unit length; raises `ValueError` for a song that has none."""
-        embedding = self._embed(song)
-        if embedding.vector is None:
-            raise ValueError(f"a song that cannot be embedded: {embedding.missing}")
-        return embedding.vector
+        return self._embed(song).required
 
     @property
     def _device(self) -> torch.device:
@@ -127,16 +124,10 @@ class ClapSimilarity:
 
     @torch.inference_mode()
     def _embed(self, song: Waveform) -> Embedding:
-        if song.samples.size == 0 or song.duration_s < SHORTEST_SONG_S:
-            return Embedding(None, f"too short: {song.duration_s:.2f} s of {SHORTEST_SONG_S:g} s")
-        mono = song.mono
-        if not np.isfinite(mono).all():
-            return Embedding(None, "samples are not finite")
-        if float(np.sqrt(np.mean(np.square(mono, dtype=np.float64)))) < SILENCE_RMS:
-            return Embedding(None, "silent")
-        rate = int(self.extractor.sampling_rate)
-        if song.sample_rate_hz != rate:
-            mono = soxr.resample(mono, song.sample_rate_hz, rate)
+        reason = why_unheard(song, SHORTEST_SONG_S)
+        if reason is not None:
+            return Embedding(None, reason)
+        mono = mono_at_rate(song, int(self.extractor.sampling_rate), "song")
         windows = windows_of(mono, int(self.extractor.nb_max_samples))
         vectors = [
             self._embed_windows(windows[start : start + self.batch_windows])

@@ -53,10 +53,7 @@ class EmbeddedSimilarity:
 
     def embed_song(self, song: Waveform) -> Float32[Tensor, " embedding"]:
         """A song's vector of unit length; raises `ValueError`, with the reason, for one that cannot be heard."""
-        embedding = self._embed_song(song)
-        if embedding.vector is None:
-            raise ValueError(f"a song that cannot be embedded: {embedding.missing}")
-        return embedding.vector
+        return self._embed_song(song).required
 
     def save(self, folder: Path) -> None:
         """Write the judge as a folder."""

@@ -20,6 +20,13 @@ class Embedding:
     vector: Float32[Tensor, " embedding"] | None
     missing: str | None = None
 
+    @property
+    def required(self) -> Float32[Tensor, " embedding"]:
+        """The vector; raises `ValueError`, with the reason, where there is none."""
+        if self.vector is None:
+            raise ValueError(f"a song that cannot be embedded: {self.missing}")
+        return self.vector
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeardSongs:

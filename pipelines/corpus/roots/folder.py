@@ -16,6 +16,9 @@ class FolderRoot:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", self.folder.resolve())
+
     def __str__(self) -> str:
         return str(self.folder)
 
@@ -48,9 +51,8 @@ class FolderRoot:
 
     def _checked(self, path: str) -> Path:
         check_printable(path)
-        folder = self.folder.resolve()
-        whole = Path(os.path.normpath(folder / path))
-        if not whole.is_relative_to(folder) or whole == folder:
+        whole = Path(os.path.normpath(self.folder / path))
+        if not whole.is_relative_to(self.folder) or whole == self.folder:
             raise PathError("path outside the folder", f"{path!r}; expected a path below {self.folder}")
         if whole.resolve() != whole:
             raise PathError("symbolic link", f"{path!r} leads to {whole.resolve()}; links are not followed")

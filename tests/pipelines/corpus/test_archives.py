@@ -63,7 +63,8 @@ PACKERS: dict[str, Callable[[Files], bytes]] = {
 
 def listed(folder: Path, limits: ArchiveLimits | None = None) -> Listing:
     beside = folder.parent if folder.is_dir() else folder.parent.parent
-    return list_songs(recordings_of(folder), beside / "stamps", ObjectStore(beside / "objects"), limits)
+    listing = list_songs(recordings_of(folder), beside / "stamps", ObjectStore(beside / "objects"), limits)
+    return Listing(tuple(listing.songs), listing.refusals)
 
 
 def unpacked(content: bytes, tmp_path: Path, limits: ArchiveLimits | None = None) -> dict[str, ArchiveMember]:

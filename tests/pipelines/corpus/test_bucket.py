@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
 from pipelines.corpus.audio import AudioReader
 from pipelines.corpus.decode import AudioError, AudioLimits
@@ -18,14 +16,9 @@ from pipelines.corpus.roots.named import recordings_of
 from pipelines.corpus.roots.protocol import PathError
 from pipelines.flow.objects import ObjectStore
 from tests.pipelines.corpus.s3_server import S3Server
+from tests.pipelines.corpus.test_archives import tone
 
 RATE = 16000
-
-
-def tone(level: float) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.full(2 * RATE, level), RATE, format="FLAC")
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -53,11 +46,13 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server
 
 def test_a_bucket_is_listed_and_read_below_its_prefix(server: S3Server, tmp_path: Path) -> None:
     recordings = recordings_of("s3://songs/set/")
-    listing = list_songs(recordings, tmp_path, ObjectStore(tmp_path / "objects"))
+    listing = list_songs(recordings, tmp_path / "all", ObjectStore(tmp_path / "objects"))
     assert [song.song_id for song in listing.songs] == ["deep/two.flac", "one.flac"]
     reader = AudioReader(recordings.root, tmp_path / "objects", AudioLimits())
     assert [round(float(reader.read(song.audio).samples[0, 9]), 3) for song in listing.songs] == [0.2, 0.1]
-    named = list_songs(recordings_of("s3://songs/set/list.jsonl"), tmp_path, ObjectStore(tmp_path / "objects"))
+    named = list_songs(
+        recordings_of("s3://songs/set/list.jsonl"), tmp_path / "named", ObjectStore(tmp_path / "objects")
+    )
     assert [song.song_id for song in named.songs] == ["two"]
     assert [(refusal.item_id, refusal.reason) for refusal in named.refusals] == [("out", "path outside the bucket")]
     server.client().put_object(Bucket="songs", Key="set/one.flac", Body=tone(0.4))

@@ -28,13 +28,22 @@ from levo.song.timing import TimedPhoneme, TimedSection, TimedWord
 from levo.song.tokens import TokenGrid
 from levo.song.waveform import Waveform
 from pipelines.corpus.decode import AudioLimits
-from pipelines.corpus.flow import CorpusConfig, CorpusModels, ForeignCorpusError, PreparedCorpus, prepare_corpus
+from pipelines.corpus.flow import (
+    CorpusConfig,
+    CorpusModels,
+    ForeignCorpusError,
+    PreparedCorpus,
+    plan_corpus,
+    prepare_corpus,
+)
 from pipelines.corpus.label import Ask
+from pipelines.corpus.planning import Plan
 from pipelines.corpus.records import LabelSource, PreparedSong
 from pipelines.corpus.roots.named import recordings_of
 from pipelines.corpus.snapshot import open_corpus
 from pipelines.flow.executor import Executor, InProcessExecutor
 from pipelines.flow.model_source import ChangedModelError, ModelSource
+from pipelines.flow.run import Progress, ProgressCallback
 from pipelines.flow.stage import Refusal
 
 RATE = 16000
@@ -198,7 +207,13 @@ class Flow:
     corpus: Path
     executor: Executor
 
-    def run(self, config: CorpusConfig | None = None, **digests: str) -> "Ran":
+    def plan(self) -> Plan | None:
+        calls = self.corpus.parent / "calls"
+        return plan_corpus(recordings_of(self.recordings), self.corpus, models(calls), CorpusConfig(), self.executor)
+
+    def run(
+        self, config: CorpusConfig | None = None, progress: ProgressCallback | None = None, **digests: str
+    ) -> "Ran":
         calls = self.corpus.parent / "calls"
         calls.unlink(missing_ok=True)
         prepared = prepare_corpus(
@@ -207,9 +222,11 @@ class Flow:
             models(calls, **digests),
             config or CorpusConfig(),
             self.executor,
+            progress,
         )
         lines = calls.read_text().splitlines() if calls.exists() else []
-        return Ran(prepared, sorted({line.split()[0] for line in lines}), len(lines))
+        outcomes = list(open_corpus(self.corpus).outcomes())
+        return Ran(prepared, outcomes, sorted({line.split()[0] for line in lines}), len(lines))
 
 
 @dataclass(frozen=True)
@@ -217,16 +234,17 @@ class Ran:
     """A run: what it gave, which fakes it asked, and how often."""
 
     prepared: PreparedCorpus
+    outcomes: list[PreparedSong | Refusal]
     asked: list[str]
     num_calls: int
 
     @property
     def songs(self) -> dict[str, PreparedSong]:
-        return {song.song_id: song for song in self.prepared.outcomes if isinstance(song, PreparedSong)}
+        return {song.song_id: song for song in self.outcomes if isinstance(song, PreparedSong)}
 
     @property
     def refusals(self) -> dict[str, str]:
-        return {row.item_id: f"{row.stage}: {row.reason}" for row in self.prepared.outcomes if isinstance(row, Refusal)}
+        return {row.item_id: f"{row.stage}: {row.reason}" for row in self.outcomes if isinstance(row, Refusal)}
 
 
 @pytest.fixture
@@ -346,7 +364,7 @@ def test_the_published_corpus_holds_the_songs_their_tokens_and_stems(flow: Flow)
 def test_a_rerun_asks_no_model_and_publishes_nothing(flow: Flow) -> None:
     first, again = flow.run(), flow.run()
     assert again.num_calls == 0
-    assert again.prepared.outcomes == first.prepared.outcomes
+    assert again.outcomes == first.outcomes
     assert again.prepared.snapshot == first.prepared.snapshot
     assert again.prepared.num_reused == 16
 
@@ -393,8 +411,44 @@ def test_both_executors_give_equal_tables_and_know_what_is_done(flow_anywhere: F
     assert there.prepared == here.prepared
     assert there.num_calls == here.num_calls
     again = flow_anywhere.run()
-    assert again.prepared.outcomes == here.prepared.outcomes
+    assert again.outcomes == here.outcomes
     assert again.num_calls == 0
+
+
+def test_a_plan_is_made_of_a_trial_and_holds(
+    flow_anywhere: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pipelines.corpus.planning
+
+    assert flow_anywhere.plan() is None, "twelve songs are too few"
+    monkeypatch.setattr(pipelines.corpus.planning, "_WORTH_A_TRIAL", 1)
+    whole = Flow(flow_anywhere.recordings, tmp_path / "whole", InProcessExecutor()).run()
+    plan = flow_anywhere.plan()
+    assert plan is not None
+    num_trial = 4 * flow_anywhere.executor.num_workers
+    assert (plan.num_trial, plan.expected.num_songs) == (num_trial, 16 - num_trial)
+    assert plan.expected.peak_memory_bytes > 0
+    assert [stage.name for stage in plan.expected.stages] == [stage.name for stage in whole.prepared.costs.stages]
+    ran = flow_anywhere.run()
+    assert ran.prepared == replace(whole.prepared, num_reused=num_trial, snapshot=ran.prepared.snapshot)
+    assert ran.outcomes == whole.outcomes
+    assert ran.prepared.costs.num_songs == plan.expected.num_songs
+    stored = sum(path.stat().st_size for path in (tmp_path / "whole" / "objects").rglob("*.*"))
+    assert ran.prepared.costs.stored_bytes < whole.prepared.costs.stored_bytes <= 2 * stored
+    assert all(stage.seconds > 0 for stage in ran.prepared.costs.stages)
+
+
+def test_stages_one_at_a_time_give_the_same_and_tell_how_far_they_are(flow: Flow) -> None:
+    steps: list[Progress] = []
+    whole = flow.run()
+    apart = Flow(flow.recordings, flow.corpus.with_name("apart"), flow.executor)
+    ran = apart.run(CorpusConfig(is_stagewise=True), progress=steps.append)
+    assert ran.outcomes == whole.outcomes
+    assert ran.num_calls == whole.num_calls
+    assert ran.prepared.num_reused == 0
+    assert {step.num_items for step in steps} == {7 * 16}
+    assert steps[-1].num_done == 7 * 16
+    assert [step.num_done for step in steps] == sorted(step.num_done for step in steps)
 
 
 def test_a_folder_of_something_else_is_left_alone(flow: Flow, tmp_path: Path) -> None:
@@ -428,7 +482,7 @@ def test_a_full_disk_publishes_nothing_and_the_next_run_goes_on(
     again = flow.run()
     assert sorted(again.songs) == [f"song{number:02d}" for number in range(12)]
     whole = Flow(flow.recordings, flow.corpus.with_name("whole corpus"), flow.executor).run()
-    assert again.prepared.outcomes == whole.prepared.outcomes
+    assert again.outcomes == whole.outcomes
 
 
 def run_in_a_new_process(act: Callable[[], object]) -> int:
@@ -463,4 +517,4 @@ def test_a_killed_run_goes_on_where_it_was(flow: Flow) -> None:
     assert not (flow.corpus / "CURRENT").exists()
     again = flow.run()
     assert 0 < again.num_calls < whole.num_calls
-    assert again.prepared.outcomes == whole.prepared.outcomes
+    assert again.outcomes == whole.outcomes

@@ -32,7 +32,8 @@ def write(folder: Path, rows: list[Any], files: tuple[str, ...] = ("one.flac",))
 
 
 def listed(folder: Path) -> Listing:
-    return list_songs(recordings_of(folder), folder.parent / "stamps", ObjectStore(folder.parent / "objects"))
+    listing = list_songs(recordings_of(folder), folder.parent / "stamps", ObjectStore(folder.parent / "objects"))
+    return Listing(tuple(listing.songs), listing.refusals)
 
 
 def only_reason(folder: Path) -> str:

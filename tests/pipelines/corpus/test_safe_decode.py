@@ -16,6 +16,7 @@ from levo.song.arrays import Array
 from pipelines.corpus.decode import AudioError, AudioLimits, decode_audio
 from pipelines.corpus.metadata import MetadataError, MetadataReader
 from pipelines.corpus.safe_decode import DecodingChild
+from tests.pipelines.corpus.test_corpus_decode import encoded, with_flac_length
 
 RATE = 16000
 MAX_CHILD_BYTES = 300 << 20
@@ -26,12 +27,6 @@ def child() -> Iterator[DecodingChild]:
     child = DecodingChild(timeout_s=20)
     yield child
     child.close()
-
-
-def encoded(samples: Array, rate: int = RATE, file_format: str = "FLAC", subtype: str | None = None) -> bytes:
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format=file_format, subtype=subtype)
-    return buffer.getvalue()
 
 
 def noise(duration_s: float = 2.0, num_channels: int = 1, rate: int = RATE) -> Array:
@@ -76,12 +71,6 @@ def flac_rate(content: bytes, rate: int) -> bytes:
     return content[:place] + bytes([rate >> 12, (rate >> 4) & 0xFF, last]) + content[place + 3 :]
 
 
-def flac_length(content: bytes, num_samples: int) -> bytes:
-    place = content.index(b"fLaC") + 8 + 13
-    high = (content[place] & 0xF0) | (num_samples >> 32)
-    return content[:place] + bytes([high]) + (num_samples & 0xFFFFFFFF).to_bytes(4, "big") + content[place + 5 :]
-
-
 def wav_field(offset: int, value: int, size: int) -> bytes:
     content = encoded(noise(), file_format="WAV")
     return content[:offset] + value.to_bytes(size, "little") + content[offset + size :]
@@ -99,10 +88,10 @@ def hours_of_silence(file_format: str) -> bytes:
 BOMBS: dict[str, Callable[[], bytes]] = {
     "a FLAC of 655,350 Hz": lambda: flac_rate(encoded(noise()), 655_350),
     "a FLAC of 1 Hz": lambda: flac_rate(encoded(noise()), 1),
-    "a FLAC of 100 hours": lambda: flac_length(encoded(noise()), 100 * 3600 * RATE),
-    "a FLAC of 2^36 samples": lambda: flac_length(encoded(noise()), 2**36 - 1),
+    "a FLAC of 100 hours": lambda: with_flac_length(encoded(noise()), 100 * 3600 * RATE),
+    "a FLAC of 2^36 samples": lambda: with_flac_length(encoded(noise()), 2**36 - 1),
     "two hours of silence in FLAC": lambda: hours_of_silence("FLAC"),
-    "two hours that deny their length": lambda: flac_length(hours_of_silence("FLAC"), 0),
+    "two hours that deny their length": lambda: with_flac_length(hours_of_silence("FLAC"), 0),
     "two hours in Ogg": lambda: hours_of_silence("OGG"),
     "a WAV of 2^32 bytes": lambda: wav_field(40, 0xFFFFFFFF, 4),
     "a WAV of 4 GHz": lambda: wav_field(24, 0xFFFFFFFF, 4),

@@ -14,7 +14,7 @@ from pipelines.flow.executor import Executor, InProcessExecutor, StageError
 from pipelines.flow.identity import record_digest, stage_identity
 from pipelines.flow.memory import Memory
 from pipelines.flow.pipeline import Pipeline, PipelineError
-from pipelines.flow.run import Progress, run_flow
+from pipelines.flow.run import FlowResult, Progress, run_flow, run_in_parts
 from pipelines.flow.stage import NOT_IDENTITY, Refusal, Resources, Stage, Work
 
 
@@ -191,6 +191,46 @@ def test_a_run_that_broke_goes_on_where_it_was(executor: Executor, tmp_path: Pat
     assert [root.root for root in result.records] == [number**0.5 for number in range(24)]
     assert 0 < len(calls.read_text().splitlines()) < 24
     assert result.num_reused == steps[-1].num_reused == 24 - len(calls.read_text().splitlines())
+
+
+def test_parts_give_what_the_whole_gives_and_hold_one_part(executor: Executor, tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    class Words(list[Word]):
+        def __getitem__(self, place: slice) -> list[Word]:  # type: ignore[override]
+            found = list.__getitem__(self, place)
+            asked.append(len(found))
+            return found
+
+    memory, steps = Memory(tmp_path / "memory"), list[Progress]()
+    pipeline = Pipeline[Word, Root]((Parse(), TakeRoot(-50)))
+
+    def run() -> list[FlowResult[Root]]:
+        return list(run_in_parts(pipeline, Words(WORDS), executor, memory, steps.append, part_size=4, weigh=weight))
+
+    def weight(record: object) -> int:
+        return len(record.digits) if isinstance(record, Root) else 0
+
+    first, again = run(), run()
+    assert sum((part.outcomes for part in first), ()) == EXPECTED
+    assert asked == [4, 4, 3] * 2
+    assert [part.num_reused for part in first] == [0, 0, 0]
+    assert [part.num_reused for part in again] == [4, 4, 3]
+    assert [part.added_weight for part in first] == [1 + 1 + 2, 2 + 2, 2 + 2]
+    assert [part.added_weight for part in again] == [0, 0, 0]
+    assert steps[-1] == Progress(11, 11, 4, 11)
+    assert [part.outcomes for part in again] == [part.outcomes for part in first]
+    assert all(part.stage_seconds["parse"] > 0 for part in first)
+    assert not any(part.stage_seconds for part in again)
+
+
+def test_an_index_tells_how_far_an_item_is(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "memory")
+    run_flow(Pipeline[Word, Root]((Parse(), TakeRoot(-50))), WORDS, InProcessExecutor(), memory)
+    changed = memory.index(Pipeline[Word, Root]((Parse(), TakeRoot())))
+    assert {changed.num_stages(record_digest(word)) for word in WORDS} == {1, 2}
+    assert [word.text for word in WORDS if changed.num_stages(record_digest(word)) == 2] == ["nine", "", "7x"]
+    assert changed.num_stages(record_digest(Word("unknown"))) == 0
 
 
 def test_no_items_need_no_worker(executor: Executor) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.executor import FAILED, KILLED, Executor, InProcessExecutor, StageError
-from pipelines.flow.identity import chain_identities
 from pipelines.flow.memory import Memory
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.run import run_flow
@@ -193,7 +192,7 @@ def test_an_item_that_kills_the_whole_program_is_given_up_too(tmp_path: Path) ->
 
 def test_a_journal_cut_short_gives_what_is_whole(tmp_path: Path) -> None:
     pipeline = Pipeline[Item, Doubled]((Square(tmp_path / "calls"), Double()))
-    memory, chain = Memory(tmp_path / "memory"), chain_identities(pipeline.stages)
+    memory, chain = Memory(tmp_path / "memory"), pipeline.chain
     journal = memory.journal(pipeline, chain)
     for number in range(3):
         journal.note(f"{number}", 0, [Squared(f"{number}", 1), Doubled(f"{number}", 2)])
@@ -214,11 +213,11 @@ def test_a_journal_cut_short_gives_what_is_whole(tmp_path: Path) -> None:
 def test_a_journal_of_other_stages_gives_the_ones_that_are_the_same(tmp_path: Path) -> None:
     pipeline = Pipeline[Item, Doubled]((Square(tmp_path / "calls"), Double()))
     memory = Memory(tmp_path / "memory")
-    journal = memory.journal(pipeline, chain_identities(pipeline.stages))
+    journal = memory.journal(pipeline, pipeline.chain)
     journal.note("0", 0, [Squared("0", 1), Doubled("0", 2)])
     del journal
     changed = Pipeline[Item, Doubled]((Square(tmp_path / "calls"), Double(raises=("x",))))
-    memory.recover(changed, chain_identities(changed.stages))
+    memory.recover(changed, changed.chain)
     assert memory.recall(changed, ["0"])["0"].num_stages == 1
 
 

@@ -21,6 +21,7 @@ from pipelines.flow.objects import ObjectError, ObjectReference, ObjectStore, as
 from pipelines.flow.outcomes import outcome_table, records_of_outcomes, refusals_of_outcomes
 from pipelines.flow.snapshot import SnapshotError, SnapshotStore
 from pipelines.flow.stage import Refusal
+from pipelines.flow.stored import write_records
 
 FILE_LIMIT_BYTES = 4096
 SmallDisk = Callable[[int], AbstractContextManager[None]]
@@ -96,6 +97,31 @@ def test_a_return_to_earlier_content_moves_the_pointer_back(tmp_path: Path) -> N
     store.publish({"fruit": table_of(MANY, Fruit)}, {})
     assert store.publish({"fruit": table_of(APPLES, Fruit)}, {}) == first
     assert store.current() == first
+
+
+def test_a_table_in_parts_is_a_file_a_part(tmp_path: Path) -> None:
+    parts = [table_of(MANY[start : start + 700], Fruit) for start in range(0, 2000, 700)]
+    snapshot = SnapshotStore(tmp_path).publish({"fruit": iter(parts)}, {})
+    assert [file.num_rows for file in snapshot.manifest.files] == [700, 700, 600]
+    assert list(snapshot.parts("fruit")) == parts
+    assert records_of(snapshot.table("fruit"), Fruit) == MANY
+
+
+@given(sizes=st.lists(st.integers(0, 5), max_size=6), start=st.integers(-3, 30), length=st.integers(-3, 30))
+def test_stored_records_are_a_sequence(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], start: int, length: int
+) -> None:
+    records = iter(MANY)
+    batches = [[next(records) for _ in range(size)] for size in sizes]
+    everything = MANY[: sum(sizes)]
+    stored = write_records(tmp_path_factory.mktemp("stored") / "fruit.parquet", Fruit, batches)
+    assert list(stored) == everything
+    assert len(stored) == len(everything)
+    assert stored[start : start + length] == everything[start : start + length]
+    assert stored[start::2] == everything[start::2]
+    assert [stored[place] for place in range(-len(everything), len(everything))] == everything * 2
+    with pytest.raises(IndexError):
+        stored[len(everything)]
 
 
 def test_files_that_no_manifest_names_are_not_read(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from levo.song.waveform import Waveform, mono_waveform
-from reward.musicality.embedding_reward import EmbeddingReward, RewardFit, fit_reward
+from reward.musicality.embedding_reward import EmbeddingReward, RewardFit
+from reward.musicality.embedding_training import fit_reward
 from reward.musicality.preferences import PreferenceData, read_preferences
 
 RATE = 16000
