@@ -18,11 +18,13 @@ class BenchOptions:
     tower with transformers' Llama, `dpo` a preference step with TRL's (pip install levo[bench]), `merge` measures the
     merger of three models; all take minutes, and tell ratios of one machine. `gpu` tells how near to a CUDA device's
     limits sampling and stage 1 come at full size. `faults` prepares a small rendered corpus again and again and kills a
-    worker, a node or the whole program each time.
+    worker, a node or the whole program each time. `corpus` holds the corpus flow to a process pool over the same
+    stages, to its own rerun, and its memory to that for a tenth of the songs.
     """
 
     name: Annotated[
-        Literal["alignment", "raters", "sampling", "training", "dpo", "merge", "gpu", "faults"], tyro.conf.Positional
+        Literal["alignment", "raters", "sampling", "training", "dpo", "merge", "gpu", "faults", "corpus"],
+        tyro.conf.Positional,
     ]
     """Which benchmark."""
     seeds: str = "0,1,2"
@@ -36,11 +38,11 @@ class BenchOptions:
     ratings: Path | None = None
     """For `raters`: JSON lines, each with a list of ratings by axis."""
     models: Path = Path("out/demo/models")
-    """For `faults`: the models folder of a finished `levo demo`, of any recipe."""
-    runs: int = 20
-    """For `faults`: how many kills."""
-    songs: int = 12
-    """For `faults`: how many songs of 6 s."""
+    """For `faults` and `corpus`: the models folder of a finished `levo demo`, of any recipe."""
+    runs: int | None = None
+    """For `faults`: how many kills, 20 unless told; for `corpus`: how many rounds, 3 unless told."""
+    songs: int | None = None
+    """How many songs of 6 s: for `faults` 12 unless told, for `corpus` 1,000."""
     json: bool = False
     """Print JSON in place of the table."""
 
@@ -58,7 +60,12 @@ def main(arguments: Sequence[str]) -> int:
     if options.name == "faults":
         from jobs.bench_faults import bench_faults
 
-        print(bench_faults(options.models, options.runs, options.songs, as_json=options.json))
+        print(bench_faults(options.models, _or(options.runs, 20), _or(options.songs, 12), as_json=options.json))
+        return 0
+    if options.name == "corpus":
+        from jobs.bench_corpus import bench_corpus
+
+        print(bench_corpus(options.models, _or(options.songs, 1000), _or(options.runs, 3), as_json=options.json))
         return 0
     if options.name in ("sampling", "training", "dpo", "merge", "gpu"):
         from jobs.bench_speed import bench_speed
@@ -71,6 +78,10 @@ def main(arguments: Sequence[str]) -> int:
 
     print(bench_alignment(options, seeds))
     return 0
+
+
+def _or(told: int | None, usual: int) -> int:
+    return usual if told is None else told
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -1,0 +1,83 @@
+"""The corpus flow held to a process pool over the same stages, to its own rerun, and to a tenth of the corpus."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from jobs.benchmarks.corpus_run import FLOW, POOL, CorpusRun, RunFigures
+
+NUM_WORKERS = 2
+_BATCH_SIZE = 16
+_ARMS = (FLOW, POOL)
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFigures:
+    """Rounds of both arms over the same songs, and one run of the flow over few of them."""
+
+    num_few: int
+    few: RunFigures
+    rounds: dict[str, tuple[RunFigures, ...]]
+
+    def median_of(self, arm: str, figure: Callable[[RunFigures], float]) -> float:
+        """The middle round's figure."""
+        return median(map(figure, self.rounds[arm]))
+
+    @property
+    def speed_ratio(self) -> float:
+        """Songs a second of the flow over the pool's, the start of the workers included."""
+        return self._ratio(lambda run: run.wall_s)
+
+    @property
+    def steady_ratio(self) -> float:
+        """The same from each arm's first finished song on."""
+        return self._ratio(lambda run: run.wall_s - run.first_s)
+
+    @property
+    def rerun_share(self) -> float:
+        """Processor time of the rerun over that of the first run."""
+        return self.median_of(FLOW, lambda run: run.again_cpu_s / run.cpu_s)
+
+    @property
+    def memory_growth(self) -> float:
+        """Peak memory of many songs over that of few."""
+        return self.median_of(FLOW, lambda run: run.peak_bytes) / self.few.peak_bytes
+
+    def _ratio(self, seconds: Callable[[RunFigures], float]) -> float:
+        return self.median_of(POOL, seconds) / self.median_of(FLOW, seconds)
+
+
+def compare_corpus(
+    few: Path, many: Path, models: Path, num_rounds: int, progress: Callable[[str, RunFigures], None] | None = None
+) -> CorpusFigures:
+    """Prepare few songs once, and many in turns of both arms, each time from nothing in a process of its own.
+
+    Raises `RuntimeError` where an arm fails.
+    """
+    few_run = _run(FLOW, few, models, progress)
+    rounds: dict[str, list[RunFigures]] = {arm: [] for arm in _ARMS}
+    for _ in range(num_rounds):
+        for arm in _ARMS:
+            rounds[arm].append(_run(arm, many, models, progress))
+    return CorpusFigures(few_run.num_songs, few_run, {arm: tuple(runs) for arm, runs in rounds.items()})
+
+
+def _run(arm: str, recordings: Path, models: Path, progress: Callable[[str, RunFigures], None] | None) -> RunFigures:
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Path(folder) / "corpus"
+        run = CorpusRun(str(recordings.resolve()), str(corpus), str(models.resolve()), NUM_WORKERS, _BATCH_SIZE)
+        command = [sys.executable, "-m", "jobs.benchmarks.corpus_run", arm, json.dumps(asdict(run))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+        shutil.rmtree(corpus, ignore_errors=True)
+    if done.returncode:
+        raise RuntimeError(f"the arm {arm} failed: {done.stderr.strip()[-500:]}")
+    found = RunFigures(**json.loads(done.stdout.splitlines()[-1]))
+    if progress:
+        progress(arm, found)
+    return found
