@@ -49,8 +49,8 @@ echo "install: torch, then the project with [$extras] into $venv; this takes min
 pip install -qq --constraint constraints.txt "$torch"
 pip install -qq --constraint constraints.txt --editable ".[$extras]"
 if [[ ,$extras, == *,dev,* ]]; then
-    # What these two ask for beside (triton, torchaudio) is large, and the tests use none of it.
-    pip install -qq --constraint constraints.txt --no-deps audiobox-aesthetics openai-whisper
+    # What these ask for beside (triton, torchaudio, torchvision) is large, and the tests use none of it.
+    pip install -qq --constraint constraints.txt --no-deps audiobox-aesthetics easydict muq openai-whisper
 fi
 
 installed=$("$venv/bin/python" -m pip list --format=freeze --disable-pip-version-check)

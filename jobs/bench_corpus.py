@@ -58,7 +58,7 @@ def _table(found: CorpusFigures) -> str:
             *lines,
             "",
             f"songs a second, flow over pool: {found.speed_ratio:.2f}; after the first song {found.steady_ratio:.2f}",
-            f"processor time of a rerun over the first run's: {found.rerun_share:.4f}",
+            f"processor time of a rerun over the first run's, a further song: {found.rerun_share:.4f}",
             f"peak memory over that of {found.num_few} songs ({found.few.peak_bytes / 1e9:.2f} GB): "
             f"{found.memory_growth:.3f}",
         ]

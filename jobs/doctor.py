@@ -39,6 +39,9 @@ BACKENDS = (
     Backend("lyrics and phonemes", "PocketSphinx, the held-out judge", ("pocketsphinx",), "demo"),
     Backend("text-music similarity", "two towers", ("torch",), ""),
     Backend("text-music similarity", "LAION-CLAP", ("transformers", "librosa"), "clap", False),
+    Backend(
+        "text-music similarity", "MuQ-MuLan", ("transformers", "librosa", "muq", "easydict", "einops"), "mulan", False
+    ),
     Backend("separation", "HTDemucs", ("demucs",), "separation", False),
     Backend("lyrics and phonemes", "Whisper", ("whisper",), "asr", False),
     Backend("lyrics and phonemes", "Chinese", ("pypinyin",), "asr", False),
@@ -46,6 +49,7 @@ BACKENDS = (
     Backend("lyrics and phonemes", "Spanish, French, German", ("espeakng_loader",), "demo", False),
     Backend("tags", "zero-shot by LAION-CLAP", ("transformers", "librosa"), "clap", False),
     Backend("musicality", "Audiobox Aesthetics", ("audiobox_aesthetics",), "aesthetics", False),
+    Backend("musicality", "SongEval", ("transformers", "librosa", "muq", "easydict", "einops"), "mulan", False),
     Backend("musicality", "Bradley-Terry reward model", ("torch",), ""),
     Backend("flows, training, serving", "Ray", ("ray",), "train"),
     Backend("training", "DeepSpeed", ("deepspeed", "ninja"), "train"),

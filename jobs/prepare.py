@@ -51,9 +51,10 @@ class PrepareOptions:
     second_recogniser: str | None = None
     """whisper:FILE: a second opinion; lines on which the two differ are left out of the lyrics and marked."""
     tagger: str = "embedded"
-    """Or clap:FOLDER: zero-shot tags by LAION-CLAP in the Hugging Face format."""
+    """Or clap:FOLDER (LAION-CLAP in the Hugging Face format), muq-mulan:FOLDER: zero-shot tags."""
     musicality: str = "embedded"
-    """Or audiobox-ce:PATH (-cu, -pc, -pq), that axis of Audiobox Aesthetics; its quantiles are the tiers."""
+    """Or an axis: audiobox-ce:PATH (-cu, -pc, -pq) of Audiobox Aesthetics, song-eval-mus:PATH (-coh, -mem, -cla, -nat)
+    of SongEval; or reward:FOLDER, one's own (`levo train reward`). Its quantiles are the tiers."""
     device: str = "cpu"
     """Where real models run, such as cuda."""
     gpus_per_model: float = 1.0

@@ -1,6 +1,6 @@
 """`levo train reward`: a musicality reward of one's own, from people's ratings, rankings or pairs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from reward.musicality.embedding_training import RewardReport
     from reward.musicality.preferences import PreferenceData
 
-EMBEDDINGS = ("similarity", "clap", "file")
-REPORT_FILE = "reward.json"
+FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,10 @@ class RewardOptions:
     out: Annotated[Path, tyro.conf.Positional]
     """Folder of the reward."""
     embedding: str = "similarity:out/demo/models/similarity"
-    """What songs are heard by: similarity:FOLDER (of a run), clap:FOLDER, or file (vectors in PREFERENCES itself)."""
+    """What songs are heard by: similarity:FOLDER (of a run), clap:FOLDER, muq-mulan:FOLDER, or file (vectors in
+    PREFERENCES itself)."""
+    device: str = "cpu"
+    """Where it hears, such as cuda."""
     audio: Path = Path()
     """Folder of the songs."""
     axis: str | None = None
@@ -59,9 +61,6 @@ class EmbeddedSongs:
 def main(arguments: Sequence[str]) -> int:
     """Read the options, fit, write, show."""
     options = tyro.cli(RewardOptions, args=list(arguments), prog="levo train reward")
-    kind, _, place = options.embedding.partition(":")
-    if kind not in EMBEDDINGS:
-        raise ValueError(f"--embedding is {options.embedding!r}; expected similarity:FOLDER, clap:FOLDER or file")
     if not options.preferences.is_file():
         raise FileNotFoundError(f"{options.preferences} does not exist; expected a JSONL file of preferences")
 
@@ -70,23 +69,30 @@ def main(arguments: Sequence[str]) -> int:
     from reward.musicality.embedding_reward import RewardFit
     from reward.musicality.embedding_training import fit_reward
     from reward.musicality.preferences import read_preferences
+    from reward.named import REWARD_FACTS
 
     data = read_preferences(options.preferences, options.axis)
-    heard, digest = _heard(data, kind, place, options.audio)
+    heard, digest = _heard(data, options)
     fit = RewardFit(options.hidden, options.steps, min_agreement=options.min_agreement, seed=options.seed)
     fitted = fit_reward(data, heard.vectors, digest, fit, options.accuracy)
     save_stored(fitted.head.stored(), options.out)
-    facts = {"embedding": options.embedding, "axis": options.axis, "missing": dict(heard.missing)}
-    write_json(options.out / REPORT_FILE, facts | asdict(fitted.report))
+    facts = {"embedding": _whole(options.embedding), "axis": options.axis, "missing": dict(heard.missing)}
+    write_json(options.out / REWARD_FACTS, facts | asdict(fitted.report))
     _show(fitted.report, heard, options)
     return 0
 
 
-def _heard(data: "PreferenceData", kind: str, place: str, audio: Path) -> tuple[EmbeddedSongs, str]:
+def _whole(embedding: str) -> str:
+    """The embedding with its whole path, so that the reward can be used from anywhere."""
+    name, colon, place = embedding.partition(":")
+    return f"{name}:{Path(place).resolve()}" if colon else name
+
+
+def _heard(data: "PreferenceData", options: RewardOptions) -> tuple[EmbeddedSongs, str]:
     """Every song's vector, and the digest of what made them."""
     from levo.song.digest import digest_json
 
-    if kind == "file":
+    if options.embedding == FILE:
         import numpy as np
 
         if len(data.embeddings) < len(data.groups):
@@ -99,19 +105,10 @@ def _heard(data: "PreferenceData", kind: str, place: str, audio: Path) -> tuple[
         if len(sizes) > 1:
             raise ValueError(f"embeddings of {sizes} numbers; expected one length")
         return EmbeddedSongs(vectors), digest_json({"file": sizes})
-    embedder = _embedder(kind, Path(place))
-    return _listen(sorted(data.groups), embedder, audio), embedder.digest
+    from reward.named import load_similarity
 
-
-def _embedder(kind: str, folder: Path) -> "SongEmbedder":
-    from reward.similarity.clap import ClapSimilarity
-    from reward.similarity.embedded import EmbeddedSimilarity
-
-    loaders: Mapping[str, Callable[[Path], SongEmbedder]] = {
-        "clap": ClapSimilarity.load,
-        "similarity": EmbeddedSimilarity.load,
-    }
-    return loaders[kind](folder)
+    embedder = load_similarity(options.embedding, options.device)
+    return _listen(sorted(data.groups), embedder, options.audio), embedder.digest
 
 
 def _listen(songs: Sequence[str], embedder: "SongEmbedder", audio: Path) -> EmbeddedSongs:
@@ -141,6 +138,8 @@ def _show(report: "RewardReport", heard: EmbeddedSongs, options: RewardOptions) 
     from rich.console import Console
     from rich.table import Table
 
+    from reward.named import REWARD_FACTS
+
     table = Table(title=f"reward over {options.embedding}, {len(heard.vectors)} songs", min_width=60)
     table.add_column("")
     table.add_column("", justify="right")
@@ -159,4 +158,4 @@ def _show(report: "RewardReport", heard: EmbeddedSongs, options: RewardOptions) 
     console = Console(highlight=False)
     console.print(table)
     if heard.missing:
-        console.print(f"{len(heard.missing)} songs could not be heard; {options.out / REPORT_FILE} says why")
+        console.print(f"{len(heard.missing)} songs could not be heard; {options.out / REWARD_FACTS} says why")

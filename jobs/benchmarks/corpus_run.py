@@ -28,6 +28,7 @@ from pipelines.flow.resources import ResourceMonitor
 from pipelines.flow.stage import Refusal
 
 FLOW, POOL = "flow", "pool"
+_SAMPLE_EVERY_S = 5.0
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -70,7 +71,7 @@ def _flow(run: CorpusRun) -> RunFigures:
     executor = RayExecutor(run.num_workers, run.batch_size)
     recordings, models = recordings_of(run.recordings), embedded_models(Path(run.models))
     done_at: list[float] = []
-    with ray_cluster(), ResourceMonitor() as monitor:
+    with ray_cluster(), ResourceMonitor(_SAMPLE_EVERY_S) as monitor:
 
         def prepare() -> int:
             prepared = prepare_corpus(
@@ -97,7 +98,7 @@ def _pool(run: CorpusRun) -> RunFigures:
     recordings, corpus = recordings_of(run.recordings), Path(run.corpus)
     models = embedded_models(Path(run.models))
     os.environ.update(_ONE_THREAD)
-    with ResourceMonitor() as monitor:
+    with ResourceMonitor(_SAMPLE_EVERY_S) as monitor:
         began, cpu_s = time.perf_counter(), monitor.cpu_seconds()
         songs = list(list_songs(recordings, corpus, ObjectStore(corpus / OBJECTS_FOLDER)).songs)
         pipeline = corpus_pipeline(recordings, corpus, models, CorpusConfig())

@@ -19,6 +19,8 @@ from pipelines.corpus.safe_decode import decoding_child
 from pipelines.flow.objects import FLAC_SUFFIX, ObjectStore, as_stored
 
 _KEPT_BYTES = 1 << 28
+_KEPT_FILES = 128
+"""A batch of 32 songs with their stems, and a few more: what the next stage of the same worker asks for."""
 
 
 class AudioReader:
@@ -61,8 +63,12 @@ class AudioReader:
 
     def _keep(self, audio: AudioReference, waveform: Waveform) -> None:
         self._kept[audio.sha256] = waveform
-        while len(self._kept) > 1 and sum(kept.samples.nbytes for kept in self._kept.values()) > self._kept_bytes:
+        while len(self._kept) > 1 and (len(self._kept) > _KEPT_FILES or self._num_kept_bytes > self._kept_bytes):
             self._kept.popitem(last=False)
+
+    @property
+    def _num_kept_bytes(self) -> int:
+        return sum(kept.samples.nbytes for kept in self._kept.values())
 
     def _bytes(self, audio: AudioReference) -> bytes:
         if audio.num_bytes > self._limits.max_file_bytes:

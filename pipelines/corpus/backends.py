@@ -9,6 +9,7 @@ from typing import Any
 import pipelines.corpus.embedded as embedded_backends
 from pipelines.corpus.flow import CorpusModels
 from pipelines.flow.model_source import ModelSource, model_source
+from reward.named import MUSICALITY
 
 EMBEDDED = "embedded"
 
@@ -75,23 +76,17 @@ def _whisper(path: Path, device: str) -> Any:
     return WhisperRecogniser.load(path, device=device, half=device.startswith("cuda"))
 
 
-def _clap_tagger(path: Path, device: str) -> Any:
+def _zero_shot(name: str, path: Path, device: str) -> Any:
     from annotation.tags.zero_shot import ZeroShotTagger
-    from reward.similarity.clap import ClapSimilarity
+    from reward.named import load_similarity
 
-    return ZeroShotTagger(ClapSimilarity.load(path, device))
-
-
-def _audiobox(axis: str, path: Path, device: str) -> Any:
-    from reward.aesthetics.audiobox import AudioboxAesthetics
-    from reward.aesthetics.axis_reward import AxisReward
-
-    return AxisReward(AudioboxAesthetics.load(path, device), axis)
+    embedder: Any = load_similarity(f"{name}:{path}", device)
+    return ZeroShotTagger(embedder)
 
 
 _LOADERS: Mapping[str, Mapping[str, Callable[[Path, str], Any]]] = {
     "separator": {"htdemucs": _htdemucs},
     "recogniser": {"whisper": _whisper},
-    "tagger": {"clap": _clap_tagger},
-    "musicality": {f"audiobox-{axis.lower()}": partial(_audiobox, axis) for axis in ("CE", "CU", "PC", "PQ")},
+    "tagger": {name: partial(_zero_shot, name) for name in ("clap", "muq-mulan")},
+    "musicality": MUSICALITY,
 }

@@ -40,7 +40,7 @@ OBJECTS_FOLDER = "objects"
 ATTEMPTS_FOLDER = "attempts"
 _DRAFT_FOLDER = ".draft"
 _FORMAT = 1
-_MONITOR_EVERY_S = 2.0
+_MONITOR_EVERY_S = 10.0
 
 
 class ForeignCorpusError(ValueError):

@@ -21,6 +21,7 @@ STAGE = "listing"
 _SONGS_FILE = "songs.parquet"
 _NUM_READERS = 8
 _ROWS_AT_ONCE = 1024
+_ROWS_A_READER = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,9 @@ def list_songs(
     def found_songs() -> Iterator[list[SourceSong]]:
         with ThreadPoolExecutor(_NUM_READERS) as readers:
             while batch := list(islice(rows, _ROWS_AT_ONCE)):
-                outcomes = list(readers.map(lambda row: _outcome(row, files), batch))
+                chunks = (batch[start : start + _ROWS_A_READER] for start in range(0, len(batch), _ROWS_A_READER))
+                read = readers.map(lambda rows: [_outcome(row, files) for row in rows], chunks)
+                outcomes = [outcome for chunk in read for outcome in chunk]
                 refusals.extend(outcome for outcome in outcomes if isinstance(outcome, Refusal))
                 yield [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
 

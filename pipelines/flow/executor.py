@@ -42,7 +42,7 @@ class Trace:
 
 
 class Executor(Protocol):
-    """Runs items through a pipeline; traces come in any order, each item's exactly once."""
+    """Runs items through a pipeline; traces come in any order, each item's exactly once, a batch as it is done."""
 
     @property
     def num_workers(self) -> int:
@@ -51,8 +51,8 @@ class Executor(Protocol):
 
     def run(
         self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
-    ) -> Iterator[Trace]:
-        """Yield every item's trace as it is done.
+    ) -> Iterator[list[Trace]]:
+        """Yield every item's trace, those of a batch together.
 
         With `attempts`, an item that kills its worker again and again, or whose stage raises even when it is tried
         alone, is refused and the others go on; without, an exception of a stage ends the run. What the disk or the
@@ -70,13 +70,13 @@ class InProcessExecutor:
 
     def run(
         self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
-    ) -> Iterator[Trace]:
-        """Yield traces in the order of the items."""
+    ) -> Iterator[list[Trace]]:
+        """Yield batches in the order of the items."""
         stages = OpenStages(pipeline.stages, attempts)
         for start in range(0, len(items), self.batch_size):
             batch = items[start : start + self.batch_size]
             traces = stages.run(batch)
-            yield from (replace(trace, index=start + trace.index) for trace in traces)
+            yield [replace(trace, index=start + trace.index) for trace in traces]
 
 
 class OpenStages:

@@ -1,4 +1,4 @@
-"""A run's journal: each item's outcomes at the moment they are there, so that a killed run loses none that was done."""
+"""A run's journal: outcomes at the moment they are there, so that a killed run loses none that was done."""
 
 import fcntl
 import json
@@ -22,8 +22,17 @@ _CHAIN = b"chain"
 _INPUT, _REFUSAL, _REFUSED_AT = "input", "refusal", "refused_at"
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the stages after the first `num_stages` made of one input."""
+
+    digest: str
+    num_stages: int
+    outcomes: tuple[Any, ...]
+
+
 class Journal:
-    """An Arrow stream that grows by one batch an item; it survives its process, though not a power cut.
+    """An Arrow stream that grows batch by batch; it survives its process, though not a power cut.
 
     The file is locked for as long as its run lives, so that nobody takes it for a left one.
     """
@@ -34,20 +43,12 @@ class Journal:
         self._file: Any = None
         self._writer: Any = None
 
-    def note(self, digest: str, num_stages: int, outcomes: Sequence[Any]) -> None:
-        """Add what the stages after the first `num_stages` made of one input."""
-        stages = self._pipeline.stages
-        made = {num_stages + step: outcome for step, outcome in enumerate(outcomes)}
-        columns: dict[str, Any] = {_INPUT: pa.array([digest])}
-        for place, stage in enumerate(stages):
-            record = made.get(place)
-            columns[str(place)] = struct_array_of([None if isinstance(record, Refusal) else record], stage.output_type)
-        refusal = outcomes[-1] if isinstance(outcomes[-1], Refusal) else None
-        refused_at = None if refusal is None else num_stages + len(outcomes) - 1
-        columns |= {_REFUSAL: struct_array_of([refusal], Refusal), _REFUSED_AT: pa.array([refused_at], pa.int64())}
-        batch = pa.record_batch(columns)
-        with writing(self._path):
-            self._open(batch.schema).write_batch(batch)
+    def note(self, items: Sequence[Noted]) -> None:
+        """Add items that were done together."""
+        if items:
+            batch = self._batch(items)
+            with writing(self._path):
+                self._open(batch.schema).write_batch(batch)
 
     def remove(self) -> None:
         """Forget everything noted: it is remembered elsewhere now."""
@@ -59,6 +60,19 @@ class Journal:
             self._file.close()
             self._writer = None
 
+    def _batch(self, items: Sequence[Noted]) -> pa.RecordBatch:
+        columns: dict[str, Any] = {_INPUT: pa.array([item.digest for item in items])}
+        for place, stage in enumerate(self._pipeline.stages):
+            records = [_record(item, place) for item in items]
+            columns[str(place)] = struct_array_of(records, stage.output_type)
+        refusals = [item.outcomes[-1] if isinstance(item.outcomes[-1], Refusal) else None for item in items]
+        places = [
+            None if refusal is None else item.num_stages + len(item.outcomes) - 1
+            for item, refusal in zip(items, refusals, strict=True)
+        ]
+        columns |= {_REFUSAL: struct_array_of(refusals, Refusal), _REFUSED_AT: pa.array(places, pa.int64())}
+        return pa.record_batch(columns)
+
     def _open(self, schema: pa.Schema) -> Any:
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +81,12 @@ class Journal:
             described = schema.with_metadata({_CHAIN: json.dumps(list(self._chain)).encode()})
             self._writer = pa.ipc.new_stream(self._file, described)
         return self._writer
+
+
+def _record(item: Noted, place: int) -> Any:
+    step = place - item.num_stages
+    outcome = item.outcomes[step] if 0 <= step < len(item.outcomes) else None
+    return None if isinstance(outcome, Refusal) else outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The executor on Ray Data: references travel between pools of actors, and neighbouring stages share an actor."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipelines.flow.stage import Refusal
 _BATCHES_PER_WORKER = 4
 _DISK_ERROR = re.compile(rf"{DiskError.__name__}: (.+)")
 _INDEX, _REFUSAL, _SECONDS = "index", "refusal", "seconds"
+_NUMBER, _BATCH = "id", "batch"
 _SECONDS_TYPE = pa.list_(pa.float64())
 
 
@@ -31,20 +32,22 @@ class RayExecutor:
 
     def run(
         self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
-    ) -> Iterator[Trace]:
-        """Yield traces in the order in which blocks are done."""
+    ) -> Iterator[list[Trace]]:
+        """Yield batches in the order in which they are done."""
         if not items:
             return
         ray.data.DataContext.get_current().enable_progress_bars = False
         batch_size = self._batch_size(len(items))
         num_workers = min(self.num_workers, len(items))
-        # A small table arrives as one block, which one actor would do alone.
-        dataset = ray.data.from_arrow(_input_table(pipeline, items)).repartition(target_num_rows_per_block=batch_size)
+        num_batches = -(-len(items) // batch_size)
+        # Numbers of batches travel to the first workers, which have the items: no task is needed to cut them up.
+        dataset = ray.data.range(num_batches, override_num_blocks=num_batches)
+        given = _Items(ray.put(_input_table(pipeline, items)), batch_size)
         for group in pipeline.groups:
             dataset = dataset.map_batches(
                 _Worker,
-                fn_constructor_args=(group, attempts),
-                batch_size=batch_size,
+                fn_constructor_args=(group, attempts, given if group.start == 0 else None),
+                batch_size=None,
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(size=num_workers),
                 num_cpus=group.resources.num_cpus,
@@ -52,7 +55,8 @@ class RayExecutor:
             )
         try:
             for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
-                yield from _traces(block, pipeline)
+                for batch in _unpacked(block):
+                    yield _traces(batch, pipeline)
         except RayTaskError as error:
             refused = _DISK_ERROR.search(str(error))
             if refused:
@@ -64,18 +68,53 @@ class RayExecutor:
         return max(1, min(self.batch_size, -(-num_items // (_BATCHES_PER_WORKER * self.num_workers))))
 
 
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """A reference of the table of all items, and how many rows of it are a batch."""
+
+    table: Any
+    batch_size: int
+
+
 class _Worker:
-    def __init__(self, group: StageGroup, attempts: Attempts | None) -> None:
+    def __init__(self, group: StageGroup, attempts: Attempts | None, items: _Items | None) -> None:
         self._group = group
         self._stages = OpenStages(group.stages, attempts)
+        self._batch_size = items.batch_size if items else 0
+        self._table: pa.Table | None = ray.get(items.table) if items else None
 
     def __call__(self, block: pa.Table) -> pa.Table:
+        return _packed([self._worked(batch) for batch in self._batches(block)])
+
+    def _batches(self, block: pa.Table) -> Iterable[pa.Table]:
+        if self._table is None:
+            return _unpacked(block)
+        starts = (int(number) * self._batch_size for number in block.column(_NUMBER).to_numpy())
+        return (self._table.slice(start, self._batch_size) for start in starts)
+
+    def _worked(self, block: pa.Table) -> pa.Table:
         alive = block.column(_REFUSAL).is_null()
         inputs = block.column(_output_column(self._group.start - 1)).filter(alive)
         records = records_of_structs(inputs, self._group.stages[0].input_type)
         traces = self._stages.run(records)
         places = [place for place, is_alive in enumerate(alive.to_pylist()) if is_alive]
         return _extended(block, self._group, dict(zip(places, traces, strict=True)))
+
+
+def _packed(batches: Sequence[pa.Table]) -> pa.Table:
+    """A row a batch, which holds it as an Arrow stream: what Ray does with every block grows with its columns."""
+    streams = []
+    for batch in batches:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_table(batch)
+        streams.append(sink.getvalue().to_pybytes())
+    return pa.table({_BATCH: pa.array(streams, pa.large_binary())})
+
+
+def _unpacked(block: pa.Table) -> Iterator[pa.Table]:
+    for stream in block.column(_BATCH):
+        yield pa.ipc.open_stream(stream.as_buffer()).read_all()
 
 
 def _extended(block: pa.Table, group: StageGroup, traces: dict[int, Trace]) -> pa.Table:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.executor import FAILED, Executor, StageError, Trace
 from pipelines.flow.identity import record_digest
+from pipelines.flow.journal import Noted
 from pipelines.flow.memory import Memory, MemoryIndex, Remembered
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
@@ -105,8 +106,8 @@ def run_in_parts(
         for num_stages, places in run.open_places().items():
             rest = pipeline.after(num_stages)
             try:
-                for trace in executor.run(rest, [run.latest[place] for place in places], attempts):
-                    run.take(num_stages, places[trace.index], trace)
+                for traces in executor.run(rest, [run.latest[place] for place in places], attempts):
+                    run.take(num_stages, places, traces)
             finally:
                 run.flush()
         run.remember_failures()
@@ -165,17 +166,22 @@ class _Run:
                 places[start.num_stages].append(place)
         return places
 
-    def take(self, num_stages: int, place: int, trace: Trace) -> None:
-        """Note one item's trace through the stages after the first `num_stages`."""
-        outcomes = [*trace.outputs, *([trace.refusal] if trace.refusal else [])]
-        self.latest[place] = outcomes[-1]
-        for stage, took_s in zip(self._pipeline.stages[num_stages:], trace.seconds, strict=False):
-            self.stage_seconds[stage.name] += took_s
+    def take(self, num_stages: int, places: Sequence[int], traces: Sequence[Trace]) -> None:
+        """Note a batch's traces through the stages after the first `num_stages`; `places` are by a trace's index."""
+        noted: list[Noted] = []
+        for trace in traces:
+            place = places[trace.index]
+            outcomes = [*trace.outputs, *([trace.refusal] if trace.refusal else [])]
+            self.latest[place] = outcomes[-1]
+            for stage, took_s in zip(self._pipeline.stages[num_stages:], trace.seconds, strict=False):
+                self.stage_seconds[stage.name] += took_s
+            if self._memory:
+                noted += self._noted(num_stages, self._digests[place], outcomes)
         if self._memory:
-            self._note(num_stages, self._digests[place], outcomes)
+            self._journal.note(noted)
             if monotonic() - self._flushed_at_s > REMEMBER_EVERY_S:
                 self.flush()
-        self._counts.add(done=1, refused=trace.refusal is not None)
+        self._counts.add(done=len(traces), refused=sum(trace.refusal is not None for trace in traces))
 
     def result(self, weigh: Weigh) -> FlowResult[Any]:
         """Everything that came of the items."""
@@ -197,7 +203,8 @@ class _Run:
         if self._memory:
             self._memory.remember(self._pipeline, self._failures, self._chain)
 
-    def _note(self, num_stages: int, digest: str, outcomes: list[Any]) -> None:
+    def _noted(self, num_stages: int, digest: str, outcomes: list[Any]) -> list[Noted]:
+        """What is to be remembered of an item at once; a failure waits for what becomes of the others."""
         last = outcomes[-1]
         if isinstance(last, Refusal) and last.reason == FAILED:
             outcomes = outcomes[:-1]
@@ -205,8 +212,7 @@ class _Run:
             self._check_failures(last)
         for step, outcome in enumerate(outcomes):
             self._pending[num_stages + step][digest] = outcome
-        if outcomes:
-            self._journal.note(digest, num_stages, outcomes)
+        return [Noted(digest, num_stages, tuple(outcomes))] if outcomes else []
 
     def _check_failures(self, last: Refusal) -> None:
         num_failed = sum(map(len, self._failures.values()))

