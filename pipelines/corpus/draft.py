@@ -11,16 +11,18 @@ import pyarrow.parquet as pq
 
 from levo.song.description import MusicalityTier
 from levo.song.files import writing
+from levo.song.schema import schema_of
 from levo.song.scores import Score
-from pipelines.corpus.records import JudgedSong, PreparedSong, extended
+from pipelines.corpus.records import JudgedSong, PreparedSong
 from pipelines.corpus.tally import Tally
 from pipelines.corpus.tiers import musicality_tiers
-from pipelines.flow.outcomes import outcome_table, outcomes_of
+from pipelines.flow.outcomes import is_usable, outcome_table
 from pipelines.flow.run import PART_SIZE
 from pipelines.flow.snapshot import Snapshot, SnapshotStore
 from pipelines.flow.stage import Refusal
 
 SONGS = "songs"
+_TIER = "tier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class CorpusDraft:
         self._folder = folder
         self._parts: list[Path] = []
         self._scores: list[Score] = []
+        self._tally = Tally()
 
     def __enter__(self) -> "CorpusDraft":
         self._remove()
@@ -57,30 +60,33 @@ class CorpusDraft:
             pq.write_table(outcome_table(outcomes, JudgedSong), part)
         self._parts.append(part)
         self._scores += [outcome.musicality for outcome in outcomes if isinstance(outcome, JudgedSong)]
+        self._tally.add(outcomes)
 
     def publish(
         self, store: SnapshotStore, refusals: Sequence[Refusal], versions: Mapping[str, str]
     ) -> PublishedCorpus:
         """Publish all outcomes, one file a part, and the recordings that were refused before any stage."""
-        tally = Tally()
-        snapshot = store.publish({SONGS: self._tables(refusals, tally)}, versions)
-        return PublishedCorpus(snapshot, tally)
+        tiers = musicality_tiers(self._scores)
+        self._tally.add(refusals)
+        self._tally.tiers.update(tiers)
+        snapshot = store.publish({SONGS: self._tables(refusals, tiers)}, versions)
+        return PublishedCorpus(snapshot, self._tally)
 
-    def _tables(self, refusals: Sequence[Refusal], tally: Tally) -> Iterator[pa.Table]:
-        tiers = iter(musicality_tiers(self._scores))
+    def _tables(self, refusals: Sequence[Refusal], tiers: Sequence[MusicalityTier | None]) -> Iterator[pa.Table]:
+        rest = iter(tiers)
         for part in self._parts:
-            outcomes = [_with_tier(outcome, tiers) for outcome in outcomes_of(pq.read_table(part), JudgedSong)]
-            tally.add(outcomes)
-            yield outcome_table(outcomes, PreparedSong)
+            table = pq.read_table(part)
+            yield _with_tiers(table, [next(rest) if is_ok else None for is_ok in is_usable(table)])
         for start in range(0, len(refusals), PART_SIZE):
-            part_of = refusals[start : start + PART_SIZE]
-            tally.add(part_of)
-            yield outcome_table(part_of, PreparedSong)
+            yield outcome_table(refusals[start : start + PART_SIZE], PreparedSong)
 
     def _remove(self) -> None:
         if self._folder.exists():
             shutil.rmtree(self._folder)
 
 
-def _with_tier(outcome: JudgedSong | Refusal, tiers: Iterator[MusicalityTier | None]) -> PreparedSong | Refusal:
-    return outcome if isinstance(outcome, Refusal) else extended(outcome, PreparedSong, tier=next(tiers))
+def _with_tiers(table: pa.Table, tiers: Sequence[MusicalityTier | None]) -> pa.Table:
+    """A table of judged songs as one of prepared ones: a column more."""
+    column = schema_of(PreparedSong).field(_TIER)
+    values = [None if tier is None else tier.value for tier in tiers]
+    return table.append_column(pa.field(_TIER, column.type), pa.array(values, column.type))

@@ -34,6 +34,10 @@ class ArchiveStamp(FileState):
     members: tuple[ArchiveMember, ...]
 
 
+class UnknownFileError(LookupError):
+    """A file, or an archive, that has to be read before its digest is known."""
+
+
 class RecordingFiles:
     """Files below a root; several threads may ask at once."""
 
@@ -45,14 +49,21 @@ class RecordingFiles:
         self._members: dict[str, Mapping[str, ArchiveMember]] = {}
         self._unpacking = threading.Lock()
 
-    def reference(self, path: str) -> AudioReference:
-        """The reference of a file, or of a member of an archive; raises PathError for any other path."""
+    def reference(self, path: str, *, only_known: bool = False) -> AudioReference:
+        """The reference of a file, or of a member of an archive; raises PathError for any other path.
+
+        With `only_known` nothing is read, and UnknownFileError is raised where it would have to be.
+        """
         archive = self._archive_of(path)
         if archive is not None:
+            if only_known and archive not in self._members:
+                raise UnknownFileError(archive)
             return self._member(archive, path)
         state = self.root.state(path)
         stamp = self._files.known(state)
         if stamp is None:
+            if only_known:
+                raise UnknownFileError(path)
             stamp = FileStamp(state.path, state.num_bytes, state.changed_ns, self._digest(path))
         self._files.keep(stamp)
         return AudioReference(AudioPlace.SOURCE, path, stamp.sha256, stamp.num_bytes)

@@ -12,6 +12,7 @@ from annotation.separation.protocol import Separator
 from annotation.structure.protocol import StructureLabeller
 from annotation.tags.protocol import Tagger
 from levo.codec.protocol import Codec
+from levo.song.digest import digest_json
 from levo.song.files import write_bytes_atomically
 from pipelines.corpus.check import AudioPlaces, CheckAudio, FindStems
 from pipelines.corpus.decode import AudioLimits
@@ -139,6 +140,12 @@ def prepare_corpus(
         passes = [whole.until(number) for number in range(1, len(whole.stages))] if config.is_stagewise else []
         passes.append(whole)
         meter, num_reused = CostMeter(monitor), len(listing.songs)
+        digests = {name: source.digest for name, source in model_sources(models).items()}
+        versions = {"flow": whole.chain[-1], **digests}
+        key, store = digest_json([listing.digest, versions]), SnapshotStore(corpus)
+        finished, current = memory.finished(key), store.current()
+        if finished and current and current.manifest.snapshot_id == finished["snapshot"]:
+            return PreparedCorpus(current, Tally.from_json(finished["tally"]), num_reused, meter.costs(whole, 0))
         with CorpusDraft(corpus / _DRAFT_FOLDER) as draft:
             for number, pipeline in enumerate(passes):
                 report, num_of_pass = _of_passes(progress, number, len(passes)), 0
@@ -150,8 +157,8 @@ def prepare_corpus(
                     if pipeline is whole:
                         draft.add(part.outcomes)
                 num_reused = min(num_reused, num_of_pass)
-            digests = {name: source.digest for name, source in model_sources(models).items()}
-            published = draft.publish(SnapshotStore(corpus), listing.refusals, {"flow": whole.chain[-1], **digests})
+            published = draft.publish(store, listing.refusals, versions)
+        memory.finish(key, {"snapshot": published.snapshot.manifest.snapshot_id, "tally": published.tally.as_json()})
         costs = meter.costs(whole, len(listing.songs) - num_reused)
         return PreparedCorpus(published.snapshot, published.tally, num_reused, costs)
 

@@ -1,16 +1,18 @@
 """What lies among recordings: the songs with their digests and metadata, and what cannot be one."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from posixpath import dirname, join, normpath
 
+from levo.song.digest import digest_file, digest_json
 from pipelines.corpus.archives import ArchiveLimits, is_archive, is_audio
-from pipelines.corpus.files import RecordingFiles
+from pipelines.corpus.files import RecordingFiles, UnknownFileError
 from pipelines.corpus.metadata import METADATA_FILE, MetadataError, MetadataReader, SongMetadata
-from pipelines.corpus.records import SourceSong, StemReferences
+from pipelines.corpus.records import AudioReference, SourceSong, StemReferences
+from pipelines.corpus.roots.folder import FolderRoot
 from pipelines.corpus.roots.named import Recordings
 from pipelines.corpus.roots.protocol import PathError
 from pipelines.flow.objects import ObjectStore
@@ -21,7 +23,6 @@ STAGE = "listing"
 _SONGS_FILE = "songs.parquet"
 _NUM_READERS = 8
 _ROWS_AT_ONCE = 1024
-_ROWS_A_READER = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Listing:
 
     songs: Sequence[SourceSong]
     refusals: tuple[Refusal, ...]
+    digest: str = ""
+    """Equal for equal songs and refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +61,14 @@ def list_songs(
     def found_songs() -> Iterator[list[SourceSong]]:
         with ThreadPoolExecutor(_NUM_READERS) as readers:
             while batch := list(islice(rows, _ROWS_AT_ONCE)):
-                chunks = (batch[start : start + _ROWS_A_READER] for start in range(0, len(batch), _ROWS_A_READER))
-                read = readers.map(lambda rows: [_outcome(row, files) for row in rows], chunks)
-                outcomes = [outcome for chunk in read for outcome in chunk]
+                outcomes = _outcomes(batch, files, readers)
                 refusals.extend(outcome for outcome in outcomes if isinstance(outcome, Refusal))
                 yield [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
 
     songs = write_records(folder / _SONGS_FILE, SourceSong, found_songs())
     files.save()
-    return Listing(songs, tuple(refusals))
+    found = {"songs": digest_file(folder / _SONGS_FILE), "refusals": [asdict(refusal) for refusal in refusals]}
+    return Listing(songs, tuple(refusals), digest_json(found))
 
 
 def _manifest_rows(recordings: Recordings, files: RecordingFiles) -> Iterator[_Row | Refusal]:
@@ -136,25 +138,41 @@ def _outermost(name: str, described: set[str]) -> str | None:
     return next((folder for folder in above if folder in described), None)
 
 
-def _outcome(row: _Row | Refusal, files: RecordingFiles) -> SourceSong | Refusal:
+def _outcomes(rows: Sequence[_Row | Refusal], files: RecordingFiles, readers: Executor) -> list[SourceSong | Refusal]:
+    """Rows in order; files of this machine that are known are looked at here, which threads would only slow down."""
+    outcomes = [_known(row, files) if isinstance(files.root, FolderRoot) else None for row in rows]
+    open_rows = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
+    read = readers.map(lambda row: _outcome(row, files), open_rows)
+    return [next(read) if outcome is None else outcome for outcome in outcomes]
+
+
+def _known(row: _Row | Refusal, files: RecordingFiles) -> SourceSong | Refusal | None:
+    try:
+        return _outcome(row, files, only_known=True)
+    except UnknownFileError:
+        return None
+
+
+def _outcome(row: _Row | Refusal, files: RecordingFiles, *, only_known: bool = False) -> SourceSong | Refusal:
     if isinstance(row, Refusal):
         return row
     try:
-        return _source_song(row, files)
+        return _source_song(row, files, only_known=only_known)
     except PathError as error:
         return _refusal(row.song.song_id, error)
 
 
-def _source_song(row: _Row, files: RecordingFiles) -> SourceSong:
-    def place(path: str) -> str:
-        return normpath(join(row.folder, path)) if row.folder else path
+def _source_song(row: _Row, files: RecordingFiles, *, only_known: bool) -> SourceSong:
+    def reference(path: str) -> AudioReference:
+        place = normpath(join(row.folder, path)) if row.folder else path
+        return files.reference(place, only_known=only_known)
 
     song, stems = row.song, None
     if song.vocal is not None and song.accompaniment is not None:
-        stems = StemReferences(files.reference(place(song.vocal)), files.reference(place(song.accompaniment)))
+        stems = StemReferences(reference(song.vocal), reference(song.accompaniment))
     return SourceSong(
         song_id=song.song_id,
-        audio=files.reference(place(song.audio)),
+        audio=reference(song.audio),
         true_stems=stems,
         collection=song.collection,
         singer=song.singer,

@@ -1,11 +1,12 @@
 """What became of recordings, counted: usable songs by where their labels come from, refused ones by reason."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from levo.song.description import MusicalityTier
-from pipelines.corpus.records import PreparedSong
+from pipelines.corpus.records import JudgedSong, PreparedSong
 from pipelines.flow.stage import Refusal
 
 
@@ -21,6 +22,27 @@ class Tally:
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Refused recordings by stage and reason."""
 
+    def as_json(self) -> dict[str, Any]:
+        """The counts as JSON holds them."""
+        return {
+            "num_songs": self.num_songs,
+            "duration_s": self.duration_s,
+            "labels": [[*key, count] for key, count in self.labels.items()],
+            "tiers": [[tier and tier.value, count] for tier, count in self.tiers.items()],
+            "refusals": [[*key, count] for key, count in self.refusals.items()],
+        }
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> "Tally":
+        """The counts that `as_json` gave."""
+        return cls(
+            told["num_songs"],
+            told["duration_s"],
+            Counter({(name, value): count for name, value, count in told["labels"]}),
+            Counter({tier and MusicalityTier(tier): count for tier, count in told["tiers"]}),
+            Counter({(stage, reason): count for stage, reason, count in told["refusals"]}),
+        )
+
     @property
     def num_refused(self) -> int:
         """Recordings that cannot be used."""
@@ -31,18 +53,19 @@ class Tally:
         """All recordings."""
         return self.num_songs + self.num_refused
 
-    def add(self, outcomes: Iterable[PreparedSong | Refusal]) -> None:
-        """Count more outcomes."""
+    def add(self, outcomes: Iterable[JudgedSong | Refusal]) -> None:
+        """Count more outcomes; tiers where songs have them already."""
         for outcome in outcomes:
             if isinstance(outcome, Refusal):
                 self.refusals[outcome.stage, outcome.reason] += 1
             else:
                 self._add_song(outcome)
 
-    def _add_song(self, song: PreparedSong) -> None:
+    def _add_song(self, song: JudgedSong) -> None:
         self.num_songs += 1
         self.duration_s += song.duration_s
-        self.tiers[song.tier] += 1
+        if isinstance(song, PreparedSong):
+            self.tiers[song.tier] += 1
         self.labels["stems from", song.stem_source.value] += 1
         self.labels["lyrics from", song.lyrics_source.value] += 1
         self.labels["tags from", song.tags_source.value] += 1

@@ -1,5 +1,6 @@
 """What earlier runs made, by input and identity: so that a rerun does only what is new, and remembers refusals too."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from levo.song.digest import digest_json
-from levo.song.files import write_atomically
+from levo.song.files import write_atomically, write_json
 from levo.song.schema import records_of_structs, struct_array_of
 from pipelines.flow.journal import Journal, left_journals
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal, Stage
 
 _SHARDS = "*.parquet"
+_FINISHED = "finished.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,24 @@ class Memory:
             if of_stage:
                 self._write(pipeline.stages[place], chain[place], of_stage)
 
+    def finished(self, key: str) -> Any | None:
+        """What a run of this key told at its end, where it was the last to finish and nothing was forgotten since."""
+        file = self.folder / _FINISHED
+        if not file.is_file():
+            return None
+        told = json.loads(file.read_text())
+        return told["result"] if told["key"] == key else None
+
+    def finish(self, key: str, result: Any) -> None:
+        """Keep what a run tells (as JSON) for the next one of its key, which then has nothing to do."""
+        write_json(self.folder / _FINISHED, {"key": key, "result": result})
+
     def forget(self, is_forgotten: Callable[[Refusal], bool]) -> int:
         """Forget the refusals that are chosen, so that their items are tried again; how many outcomes that were.
 
         Shards are rewritten whole or removed, one after the other: interrupted, the rest is still remembered.
         """
+        (self.folder / _FINISHED).unlink(missing_ok=True)
         num_forgotten = 0
         for shard in sorted(self.folder.glob(f"*/{_SHARDS}")):
             table = pq.read_table(shard)

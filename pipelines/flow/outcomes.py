@@ -27,6 +27,12 @@ def outcome_table(outcomes: Sequence[Record | Refusal], record_type: type[Record
     return pa.table(columns)
 
 
+def is_usable(table: pa.Table) -> list[bool]:
+    """For each row, whether it is a usable item's."""
+    usable: list[bool] = pc.equal(table.column(STATUS), pa.scalar(OK)).to_pylist()  # type: ignore[assignment]
+    return usable
+
+
 def outcomes_of(table: pa.Table, record_type: type[Record]) -> list[Record | Refusal]:
     """What `outcome_table` was made of, in order."""
     records = iter(records_of_outcomes(table, record_type))

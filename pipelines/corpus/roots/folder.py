@@ -26,20 +26,20 @@ class FolderRoot:
         """Every file below the folder, links included: whoever asks for one learns why it is not read."""
         if not self.folder.is_dir():
             raise NotADirectoryError(f"{self.folder} is no folder; expected one that holds recordings")
-        for place, folders, files in os.walk(self.folder, followlinks=False):
+        top = str(self.folder)
+        for place, folders, files in os.walk(top, followlinks=False):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(files):
-                if not name.startswith("."):
-                    yield (Path(place) / name).relative_to(self.folder).as_posix()
+            below = os.path.relpath(place, top) + "/" if place != top else ""
+            yield from (below + name for name in sorted(files) if not name.startswith("."))
 
     def state(self, path: str) -> FileState:
         """Size and time of change."""
-        status = self._checked(path).lstat()
+        _, status = self._checked(path)
         return FileState(path, status.st_size, status.st_mtime_ns)
 
     def open(self, path: str) -> IO[bytes]:
         """The file, unless it became something else since it was checked."""
-        whole = self._checked(path)
+        whole, _ = self._checked(path)
         try:
             file = os.fdopen(os.open(whole, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
         except PermissionError as error:
@@ -49,13 +49,18 @@ class FolderRoot:
             raise PathError("missing", f"{path!r} is no file in {self.folder}")
         return file
 
-    def _checked(self, path: str) -> Path:
+    def _checked(self, path: str) -> tuple[str, os.stat_result]:
         check_printable(path)
-        whole = Path(os.path.normpath(self.folder / path))
-        if not whole.is_relative_to(self.folder) or whole == self.folder:
+        whole = os.path.normpath(self.folder / path)
+        if not whole.startswith(f"{str(self.folder).rstrip('/')}/"):
             raise PathError("path outside the folder", f"{path!r}; expected a path below {self.folder}")
-        if whole.resolve() != whole:
-            raise PathError("symbolic link", f"{path!r} leads to {whole.resolve()}; links are not followed")
-        if not whole.is_file():
+        place = os.path.realpath(whole)
+        if place != whole:
+            raise PathError("symbolic link", f"{path!r} leads to {place}; links are not followed")
+        try:
+            status = os.lstat(whole)
+        except OSError:
+            raise PathError("missing", f"{path!r} is no file in {self.folder}") from None
+        if not stat.S_ISREG(status.st_mode):
             raise PathError("missing", f"{path!r} is no file in {self.folder}")
-        return whole
+        return whole, status
