@@ -18,16 +18,11 @@ _ARMS = (FLOW, POOL)
 
 
 @dataclass(frozen=True, slots=True)
-class CorpusFigures:
-    """Rounds of both arms over the same songs, and one run of the flow over few of them."""
+class ArmRounds:
+    """Rounds of both arms over the same songs."""
 
-    num_few: int
-    few: RunFigures
-    rounds: dict[str, tuple[RunFigures, ...]]
-
-    def median_of(self, arm: str, figure: Callable[[RunFigures], float]) -> float:
-        """The middle round's figure."""
-        return median(map(figure, self.rounds[arm]))
+    flow: tuple[RunFigures, ...]
+    pool: tuple[RunFigures, ...]
 
     @property
     def speed_ratio(self) -> float:
@@ -36,8 +31,20 @@ class CorpusFigures:
 
     @property
     def steady_ratio(self) -> float:
-        """The same from each arm's first finished song on."""
+        """The same from each arm's first finished songs on."""
         return self._ratio(lambda run: run.wall_s - run.first_s)
+
+    def _ratio(self, seconds: Callable[[RunFigures], float]) -> float:
+        return median(map(seconds, self.pool)) / median(map(seconds, self.flow))
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFigures:
+    """Both arms over short and over long songs, and one run of the flow over a tenth of the short ones."""
+
+    few: RunFigures
+    short: ArmRounds
+    long: ArmRounds
 
     @property
     def rerun_share(self) -> float:
@@ -45,31 +52,36 @@ class CorpusFigures:
 
         The start of programs and workers, which both sizes share, is in neither.
         """
-        again_s = self.median_of(FLOW, lambda run: run.again_cpu_s) - self.few.again_cpu_s
-        return again_s / (self.median_of(FLOW, lambda run: run.cpu_s) - self.few.cpu_s)
+        again_s = median(run.again_cpu_s for run in self.short.flow) - self.few.again_cpu_s
+        return again_s / (median(run.cpu_s for run in self.short.flow) - self.few.cpu_s)
 
     @property
     def memory_growth(self) -> float:
-        """Peak memory of many songs over that of few."""
-        return self.median_of(FLOW, lambda run: run.peak_bytes) / self.few.peak_bytes
-
-    def _ratio(self, seconds: Callable[[RunFigures], float]) -> float:
-        return self.median_of(POOL, seconds) / self.median_of(FLOW, seconds)
+        """Peak memory of all short songs over that of a tenth of them."""
+        return median(run.peak_bytes for run in self.short.flow) / self.few.peak_bytes
 
 
 def compare_corpus(
-    few: Path, many: Path, models: Path, num_rounds: int, progress: Callable[[str, RunFigures], None] | None = None
+    few: Path,
+    short: Path,
+    long: Path,
+    models: Path,
+    num_rounds: int,
+    progress: Callable[[str, RunFigures], None] | None = None,
 ) -> CorpusFigures:
-    """Prepare few songs once, and many in turns of both arms, each time from nothing in a process of its own.
+    """Prepare few songs once, and short and long ones in turns of both arms, each from nothing in its own process.
 
     Raises `RuntimeError` where an arm fails.
     """
     few_run = _run(FLOW, few, models, progress)
-    rounds: dict[str, list[RunFigures]] = {arm: [] for arm in _ARMS}
-    for _ in range(num_rounds):
-        for arm in _ARMS:
-            rounds[arm].append(_run(arm, many, models, progress))
-    return CorpusFigures(few_run.num_songs, few_run, {arm: tuple(runs) for arm, runs in rounds.items()})
+    rounds = []
+    for songs in (short, long):
+        runs: dict[str, list[RunFigures]] = {arm: [] for arm in _ARMS}
+        for _ in range(num_rounds):
+            for arm in _ARMS:
+                runs[arm].append(_run(arm, songs, models, progress))
+        rounds.append(ArmRounds(tuple(runs[FLOW]), tuple(runs[POOL])))
+    return CorpusFigures(few_run, *rounds)
 
 
 def _run(arm: str, recordings: Path, models: Path, progress: Callable[[str, RunFigures], None] | None) -> RunFigures:

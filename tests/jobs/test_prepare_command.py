@@ -69,9 +69,7 @@ def fake_models(_models: Path) -> CorpusModels:
     return CorpusModels(fake, fake, RATE, fake, fake, fake, fake)
 
 
-@pytest.fixture
-def recordings(tmp_path: Path) -> Path:
-    folder = tmp_path / "recordings"
+def write_recordings(folder: Path) -> Path:
     folder.mkdir()
     tone = 0.3 * np.sin(np.arange(2 * RATE) / 20)
     soundfile.write(folder / "one.flac", tone, RATE)
@@ -79,6 +77,11 @@ def recordings(tmp_path: Path) -> Path:
     (folder / "broken.mp3").write_bytes(b"no sound at all")
     (folder / "empty.ogg").write_bytes(b"")
     return folder
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    return write_recordings(tmp_path / "recordings")
 
 
 @pytest.fixture
