@@ -43,6 +43,7 @@ BACKENDS = (
         "text-music similarity", "MuQ-MuLan", ("transformers", "librosa", "muq", "easydict", "einops"), "mulan", False
     ),
     Backend("separation", "HTDemucs", ("demucs",), "separation", False),
+    Backend("structure", "All-In-One", ("demucs", "allin1", "omegaconf"), "structure", False),
     Backend("lyrics and phonemes", "Whisper", ("whisper",), "asr", False),
     Backend("lyrics and phonemes", "Chinese", ("pypinyin",), "asr", False),
     Backend("lyrics and phonemes", "Japanese", ("pyopenjtalk",), "asr", False),

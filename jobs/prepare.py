@@ -50,6 +50,8 @@ class PrepareOptions:
     """Or whisper:FILE, an openai-whisper checkpoint."""
     second_recogniser: str | None = None
     """whisper:FILE: a second opinion; lines on which the two differ are left out of the lyrics and marked."""
+    labeller: str = "embedded"
+    """Or all-in-one:FOLDER: structure by All-In-One's .pth files, with a package or bag of HTDemucs beside them."""
     tagger: str = "embedded"
     """Or clap:FOLDER (LAION-CLAP in the Hugging Face format), muq-mulan:FOLDER: zero-shot tags."""
     musicality: str = "embedded"

@@ -21,6 +21,7 @@ class BackendChoices:
     separator: str = EMBEDDED
     recogniser: str = EMBEDDED
     second_recogniser: str | None = None
+    labeller: str = EMBEDDED
     tagger: str = EMBEDDED
     musicality: str = EMBEDDED
     device: str = "cpu"
@@ -38,7 +39,7 @@ def corpus_models(embedded: Path, choices: BackendChoices) -> CorpusModels:
     place = _Place(choices.device, choices.gpus_per_model if choices.device.startswith("cuda") else 0.0)
     if choices.separator != EMBEDDED:
         models = replace(models, separator=place.source("separator", choices.separator), separation_rate_hz=None)
-    for name in ("recogniser", "second_recogniser", "tagger"):
+    for name in ("recogniser", "second_recogniser", "labeller", "tagger"):
         choice = getattr(choices, name)
         if choice not in (EMBEDDED, None):
             chosen: dict[str, Any] = {name: place.source(name.removeprefix("second_"), choice)}
@@ -76,6 +77,17 @@ def _whisper(path: Path, device: str) -> Any:
     return WhisperRecogniser.load(path, device=device, half=device.startswith("cuda"))
 
 
+def _all_in_one(folder: Path, device: str) -> Any:
+    """All-In-One's checkpoints and, in the same folder, the HTDemucs that separates for it."""
+    from annotation.separation.htdemucs import HtDemucsSeparator
+    from annotation.structure.all_in_one import AllInOneLabeller
+
+    packages = sorted([*folder.glob("*.yaml"), *folder.glob("*.th")], key=lambda file: file.suffix != ".yaml")
+    if not packages:
+        raise ValueError(f"{folder} holds no .th or .yaml of HTDemucs, whose sources All-In-One hears")
+    return AllInOneLabeller.load(folder, HtDemucsSeparator.load(packages[0], device=device), device)
+
+
 def _zero_shot(name: str, path: Path, device: str) -> Any:
     from annotation.tags.zero_shot import ZeroShotTagger
     from reward.named import load_similarity
@@ -87,6 +99,7 @@ def _zero_shot(name: str, path: Path, device: str) -> Any:
 _LOADERS: Mapping[str, Mapping[str, Callable[[Path, str], Any]]] = {
     "separator": {"htdemucs": _htdemucs},
     "recogniser": {"whisper": _whisper},
+    "labeller": {"all-in-one": _all_in_one},
     "tagger": {name: partial(_zero_shot, name) for name in ("clap", "muq-mulan")},
     "musicality": MUSICALITY,
 }

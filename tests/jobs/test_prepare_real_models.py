@@ -14,6 +14,7 @@ from pipelines.corpus.records import LabelSource
 from pipelines.corpus.snapshot import Corpus, open_corpus
 from tests.annotation.recogniser.test_whisper import write_tiny_whisper
 from tests.annotation.separation.test_htdemucs import write_bag
+from tests.annotation.structure.test_all_in_one import write_checkpoints
 from tests.jobs.test_prepare_command import fake_models
 from tests.reward.aesthetics.test_audiobox import small, write_checkpoint
 from tests.reward.similarity.test_clap import write_tiny_clap
@@ -45,12 +46,14 @@ def real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: None) -> list[s
     bag = write_bag(places["demucs"], None)
     for number in range(2):
         write_tiny_whisper(tmp_path / f"whisper{number}.pt", number, n_text_ctx=24)
+    write_checkpoints(places["demucs"])
     write_tiny_clap(places["clap"], "rand_trunc")
     write_checkpoint(tmp_path / "aesthetics.pt")
     return [
         f"--separator=htdemucs:{bag}",
         f"--recogniser=whisper:{tmp_path / 'whisper0.pt'}",
         f"--second-recogniser=whisper:{tmp_path / 'whisper1.pt'}",
+        f"--labeller=all-in-one:{places['demucs']}",
         f"--tagger=clap:{places['clap']}",
         f"--musicality=audiobox-ce:{tmp_path / 'aesthetics.pt'}",
     ]
@@ -73,10 +76,12 @@ def test_real_models_separate_hear_tag_and_judge(recordings: Path, tmp_path: Pat
         assert song.stem_quality is not None
         assert song.heard_words is not None
         assert song.heard_lines is not None
+        assert song.sections
         assert song.musicality.value == pytest.approx(5.0, abs=3)
         assert song.tier is not None
     versions = corpus.snapshot.manifest.versions
-    assert len({versions[name] for name in ("separator", "recogniser", "second_recogniser", "tagger", "judge")}) == 5
+    model_names = ("separator", "recogniser", "second_recogniser", "labeller", "tagger", "judge")
+    assert len({versions[name] for name in model_names}) == 6
 
 
 def test_one_stage_at_a_time_gives_the_same_corpus(recordings: Path, tmp_path: Path, real: list[str]) -> None:
@@ -103,6 +108,9 @@ def test_stems_that_fail_the_gate_are_refused_with_the_measure(
         ({"recogniser": "whisper"}, r"recogniser is 'whisper'; expected embedded, whisper:PATH"),
         ({"second_recogniser": "embedded"}, "expected NAME:PATH, or none"),
         ({"musicality": "audiobox:x"}, "expected embedded, audiobox-ce:PATH, audiobox-cu:PATH"),
+        ({"labeller": "all-in-one:nowhere"}, r"nowhere holds no \.th or \.yaml of HTDemucs"),
+        ({"tagger": "muq-mulan:nowhere"}, r"nowhere has no readable config\.json"),
+        ({"musicality": "reward:nowhere"}, "nowhere is no folder of `levo train reward`"),
         ({"tagger": "clap:nowhere"}, r"nowhere has no config\.json"),
     ],
 )
