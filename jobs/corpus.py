@@ -1,4 +1,4 @@
-"""`levo corpus`: what a corpus holds, what could not be used, what changed, what is double, and what a song touched."""
+"""`levo corpus`: what a corpus holds, lacks, has double and touched, and how it gets to a bucket and back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,6 +89,31 @@ class TakedownOptions:
     """Print JSON in place of a table."""
 
 
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """Bring the newest snapshot, with its tokens and stems, to a bucket; what is there already is not sent again.
+
+    The bucket's CURRENT moves last, and only if nobody else moved it meanwhile.
+    """
+
+    corpus: Path
+    """Folder of the corpus."""
+    to: str
+    """s3://BUCKET/PREFIX, or a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """Fetch the newest snapshot from where `push` brought it, every file checked against its digest."""
+
+    source: Annotated[str, tyro.conf.arg(name="from")]
+    """s3://BUCKET/PREFIX, or a folder."""
+    corpus: Path
+    """Folder to fetch into: empty, or of the same corpus."""
+    sound: bool = True
+    """Stems too; training needs tokens and labels alone."""
+
+
 CorpusOptions = (
     Annotated[StatusOptions, tyro.conf.subcommand("status")]
     | Annotated[FailuresOptions, tyro.conf.subcommand("failures")]
@@ -97,6 +122,8 @@ CorpusOptions = (
     | Annotated[DuplicatesOptions, tyro.conf.subcommand("duplicates")]
     | Annotated[LeaksOptions, tyro.conf.subcommand("leaks")]
     | Annotated[TakedownOptions, tyro.conf.subcommand("takedown")]
+    | Annotated[PushOptions, tyro.conf.subcommand("push")]
+    | Annotated[PullOptions, tyro.conf.subcommand("pull")]
 )
 
 
@@ -121,7 +148,24 @@ def main(arguments: Sequence[str]) -> int:
                 return show_leaks(options)
             else:
                 show_takedown(options)
+        case PushOptions() | PullOptions():
+            _exchange(options)
     return 0
+
+
+def _exchange(options: PushOptions | PullOptions) -> None:
+    from jobs.progress import RunProgress
+    from pipelines.corpus.exchange import pull_corpus, push_corpus
+    from pipelines.flow.stores import RemoteStore
+
+    with RunProgress(num_steps=1).step("files") as report:
+        if isinstance(options, PushOptions):
+            done = push_corpus(options.corpus, RemoteStore(options.to), report)
+        else:
+            done = pull_corpus(RemoteStore(options.source), options.corpus, report, with_sound=options.sound)
+    print(
+        f"snapshot {done.snapshot_id[:12]}: {done.num_files} files, {done.num_bytes / 1e6:.1f} MB that were not there"
+    )
 
 
 def _show_status(options: StatusOptions) -> None:

@@ -9,7 +9,7 @@ from annotation.recogniser.consensus import HeardLine
 from levo.song.description import MusicalityTier
 from levo.song.scores import Score
 from levo.song.timing import TimedPhoneme, TimedSection, TimedWord
-from pipelines.flow.objects import ObjectReference
+from pipelines.flow.objects import ObjectReference, object_path
 
 
 class LabelSource(StrEnum):
@@ -143,6 +143,14 @@ def source_bytes(song: SourceSong) -> int:
     """The bytes of a song's recording and true stems."""
     stems = song.true_stems
     return song.audio.num_bytes + (stems.vocal.num_bytes + stems.accompaniment.num_bytes if stems else 0)
+
+
+def object_digests(song: TokenizedSong, *, with_sound: bool = True) -> dict[str, str]:
+    """The objects that a song consists of: SHA-256 by the path below the folder of objects."""
+    references = [song.tokens, *([song.fingerprint] if song.fingerprint else [])]
+    found = {object_path(reference): reference.sha256 for reference in references}
+    files = (song.audio, song.stems.vocal, song.stems.accompaniment) if with_sound else ()
+    return found | {file.path: file.sha256 for file in files if file.place is AudioPlace.OBJECTS}
 
 
 def stored_bytes(song: object) -> int:

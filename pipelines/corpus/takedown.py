@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 
 from pipelines.corpus.draft import SONGS
 from pipelines.corpus.flow import OBJECTS_FOLDER, corpus_memory
-from pipelines.corpus.records import AudioPlace, PreparedSong
-from pipelines.flow.objects import ObjectReference, ObjectStore
+from pipelines.corpus.records import AudioPlace, PreparedSong, object_digests
 from pipelines.flow.outcomes import records_of_outcomes
 from pipelines.flow.snapshot import Snapshot, SnapshotStore
 
@@ -43,10 +42,10 @@ def touched_in_corpus(corpus: Path, song_id: str) -> list[Touched]:
         if mine:
             songs += mine
             found += _shards(snapshot, song_id)
-            others = {place for row in rows if row.song_id != song_id for place in _object_places(row)}
+            others = {place for row in rows if row.song_id != song_id for place in object_digests(row)}
             found += [
                 Touched("object", str(corpus / OBJECTS_FOLDER / place), is_shared=place in others)
-                for place in _object_places(mine[0])
+                for place in object_digests(mine[0])
             ]
     if not songs:
         raise UnknownSongError(f"{song_id!r} is in no snapshot of {corpus}; `levo corpus status` shows what it holds")
@@ -68,11 +67,3 @@ def _memory_shards(corpus: Path, song_id: str) -> Iterator[Touched]:
         records = pq.read_table(shard, columns=["record"]).column("record").to_pylist()
         if any(record is not None and record.get(SONG_ID) == song_id for record in records):
             yield Touched("memory shard", str(shard), is_shared=len(records) > 1)
-
-
-def _object_places(song: PreparedSong) -> list[str]:
-    store = ObjectStore(Path())
-    files = [song.audio, song.stems.vocal, song.stems.accompaniment]
-    references: list[ObjectReference] = [song.tokens, *([song.fingerprint] if song.fingerprint else [])]
-    stored = [file.path for file in files if file.place is AudioPlace.OBJECTS]
-    return [*stored, *(store.path(reference).as_posix() for reference in references)]

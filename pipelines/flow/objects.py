@@ -54,7 +54,7 @@ class ObjectStore:
 
     def path(self, reference: ObjectReference) -> Path:
         """Where an object lies."""
-        return self.folder / reference.sha256[:2] / f"{reference.sha256}.{reference.suffix}"
+        return self.folder / object_path(reference)
 
     def put(self, content: bytes, suffix: str) -> ObjectReference:
         """Store bytes."""
@@ -119,6 +119,11 @@ class ObjectStore:
         """Sound as it was stored."""
         samples, sample_rate_hz = soundfile.read(io.BytesIO(self.get(reference)), dtype="float32", always_2d=True)
         return Waveform(np.ascontiguousarray(samples.T), int(sample_rate_hz))
+
+
+def object_path(reference: ObjectReference) -> str:
+    """Where an object lies below a folder of objects."""
+    return f"{reference.sha256[:2]}/{reference.sha256}.{reference.suffix}"
 
 
 def as_stored(waveform: Waveform) -> Waveform:

@@ -18,8 +18,9 @@ from levo.song.digest import digest_file, digest_json
 from levo.song.files import flush_to_disk, write_bytes_atomically, writing
 from levo.song.schema import schema_digest
 
-_POINTER = "CURRENT"
-_MANIFEST = "manifest.json"
+POINTER = "CURRENT"
+SNAPSHOTS = "snapshots"
+MANIFEST = "manifest.json"
 _DRAFT_SUFFIX = ".partial"
 _ROWS_PER_FILE = 1 << 16
 Rows: TypeAlias = pa.Table | Iterable[pa.Table]
@@ -95,21 +96,21 @@ class SnapshotStore:
 
     def current(self) -> Snapshot | None:
         """The newest snapshot, or None where nothing was published yet."""
-        pointer = self.folder / _POINTER
+        pointer = self.folder / POINTER
         if not pointer.exists():
             return None
         return self.open(pointer.read_text().strip())
 
     def open(self, snapshot_id: str) -> Snapshot:
         """A snapshot by its id."""
-        manifest = self.folder / "snapshots" / snapshot_id / _MANIFEST
+        manifest = self.folder / SNAPSHOTS / snapshot_id / MANIFEST
         if not manifest.is_file():
             raise SnapshotError(f"no snapshot {snapshot_id!r} in {self.folder}")
         return Snapshot(manifest.parent, _parse_manifest(manifest))
 
     def ids(self) -> list[str]:
         """The ids of all snapshots that were published, sorted."""
-        return sorted(path.parent.name for path in (self.folder / "snapshots").glob(f"*/{_MANIFEST}"))
+        return sorted(path.parent.name for path in (self.folder / SNAPSHOTS).glob(f"*/{MANIFEST}"))
 
     def find(self, beginning: str) -> Snapshot:
         """The one snapshot whose id begins so; raises SnapshotError where there is none, or more than one."""
@@ -129,23 +130,31 @@ class SnapshotStore:
         with self._lock(), writing(self.folder):
             self._remove_drafts()
             parent = self.current()
-            draft = self.folder / "snapshots" / f".{uuid.uuid4().hex}{_DRAFT_SUFFIX}"
+            draft = self.folder / SNAPSHOTS / f".{uuid.uuid4().hex}{_DRAFT_SUFFIX}"
             draft.mkdir(parents=True)
             try:
                 manifest = _write_draft(draft, tables, versions, parent)
                 place = draft.with_name(manifest.snapshot_id)
-                if not (place / _MANIFEST).exists():
+                if not (place / MANIFEST).exists():
                     draft.rename(place)
                     flush_to_disk(place.parent)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
             if parent is None or parent.manifest.snapshot_id != manifest.snapshot_id:
-                write_bytes_atomically(self.folder / _POINTER, f"{manifest.snapshot_id}\n".encode())
+                write_bytes_atomically(self.folder / POINTER, f"{manifest.snapshot_id}\n".encode())
             return self.open(manifest.snapshot_id)
+
+    def point_to(self, snapshot_id: str) -> Snapshot:
+        """Make a snapshot that is there, whole, the newest; raises SnapshotError where it is not."""
+        found = self.open(snapshot_id)
+        found.verify()
+        with self._lock():
+            write_bytes_atomically(self.folder / POINTER, f"{snapshot_id}\n".encode())
+        return found
 
     def _remove_drafts(self) -> None:
         # Whoever left one was killed: it would hold the lock otherwise.
-        for draft in (self.folder / "snapshots").glob(f".*{_DRAFT_SUFFIX}"):
+        for draft in (self.folder / SNAPSHOTS).glob(f".*{_DRAFT_SUFFIX}"):
             shutil.rmtree(draft)
 
     @contextmanager
@@ -167,7 +176,7 @@ def _write_draft(
     )
     snapshot_id = digest_json({"files": [asdict(file) for file in files], "versions": dict(versions)})
     manifest = Manifest(snapshot_id, parent.manifest.snapshot_id if parent else None, files, dict(versions))
-    write_bytes_atomically(draft / _MANIFEST, (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode())
+    write_bytes_atomically(draft / MANIFEST, (json.dumps(asdict(manifest), indent=1, sort_keys=True) + "\n").encode())
     return manifest
 
 
