@@ -14,7 +14,7 @@ class EvaluateOptions(LoopOptions):
     """Compare control, base, every preference, mixed training and the interpolation on the report prompts.
 
     Steps before it are done first where they are not; what is done is skipped. `levo evaluate labels` holds a corpus's
-    labels to reference labels.
+    labels to reference labels, `levo evaluate songs` judges any songs by the papers' metrics.
     """
 
     ablation: Literal["dpo", "stages"] = "dpo"
@@ -23,11 +23,15 @@ class EvaluateOptions(LoopOptions):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the options, evaluate, print the table; `labels` as the first word evaluates a corpus's labels instead."""
+    """Read the options, evaluate, print the table; `labels` or `songs` as the first word evaluates those instead."""
     if arguments and arguments[0] == "labels":
         from jobs.evaluate_labels import main as evaluate_labels
 
         return evaluate_labels(arguments[1:])
+    if arguments and arguments[0] == "songs":
+        from jobs.evaluate_songs import main as evaluate_songs
+
+        return evaluate_songs(arguments[1:])
     options = tyro.cli(EvaluateOptions, args=list(arguments), prog="levo evaluate")
 
     from jobs.demo import DemoOptions

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pipelines.corpus.embedded as embedded_backends
+from annotation.recogniser.protocol import Recogniser
+from annotation.separation.protocol import Separator
 from pipelines.corpus.flow import CorpusModels
 from pipelines.flow.model_source import ModelSource, model_source
-from reward.named import MUSICALITY
+from reward.named import MUSICALITY, load_named
 
 EMBEDDED = "embedded"
 
@@ -49,6 +51,18 @@ def corpus_models(embedded: Path, choices: BackendChoices) -> CorpusModels:
     if choices.musicality != EMBEDDED:
         models = replace(models, judge=place.source("musicality", choices.musicality))
     return models
+
+
+def load_recogniser(choice: str, device: str = "cpu") -> Recogniser:
+    """A real recogniser by its name: `whisper:FILE`."""
+    loaded: Recogniser = load_named("recogniser", choice, _LOADERS["recogniser"], device)
+    return loaded
+
+
+def load_separator(choice: str, device: str = "cpu") -> Separator:
+    """A real separator by its name: `htdemucs:FILE`."""
+    loaded: Separator = load_named("separator", choice, _LOADERS["separator"], device)
+    return loaded
 
 
 @dataclass(frozen=True, slots=True)

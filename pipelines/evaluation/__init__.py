@@ -1,0 +1,1 @@
+"""Songs held to judges: what the papers call objective evaluation."""
