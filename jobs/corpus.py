@@ -90,6 +90,14 @@ class TakedownOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class SongPrepOptions:
+    """Print every song's structure and words in SongPrep's text form, a JSON object a line: `song_id`, `text`."""
+
+    corpus: Path
+    """Folder of the corpus."""
+
+
+@dataclass(frozen=True, slots=True)
 class PushOptions:
     """Bring the newest snapshot, with its tokens and stems, to a bucket; what is there already is not sent again.
 
@@ -122,6 +130,7 @@ CorpusOptions = (
     | Annotated[DuplicatesOptions, tyro.conf.subcommand("duplicates")]
     | Annotated[LeaksOptions, tyro.conf.subcommand("leaks")]
     | Annotated[TakedownOptions, tyro.conf.subcommand("takedown")]
+    | Annotated[SongPrepOptions, tyro.conf.subcommand("songprep")]
     | Annotated[PushOptions, tyro.conf.subcommand("push")]
     | Annotated[PullOptions, tyro.conf.subcommand("pull")]
 )
@@ -148,9 +157,24 @@ def main(arguments: Sequence[str]) -> int:
                 return show_leaks(options)
             else:
                 show_takedown(options)
+        case SongPrepOptions():
+            _print_songprep(options)
         case PushOptions() | PullOptions():
             _exchange(options)
     return 0
+
+
+def _print_songprep(options: SongPrepOptions) -> None:
+    import json
+
+    from annotation.structure.protocol import songprep_text
+    from pipelines.corpus.records import PreparedSong
+    from pipelines.corpus.snapshot import open_corpus
+
+    for song in open_corpus(options.corpus).outcomes():
+        if isinstance(song, PreparedSong) and song.sections:
+            text = songprep_text(song.sections, song.heard_words or ())
+            print(json.dumps({"song_id": song.song_id, "text": text}, ensure_ascii=False))
 
 
 def _exchange(options: PushOptions | PullOptions) -> None:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from levo.song.structure import StructureTag
-from levo.song.timing import TimedSection
+from levo.song.timing import TimedSection, TimedWord
 from levo.song.waveform import Waveform
 
 SHORT_BELOW_S = 10.0
@@ -57,8 +57,17 @@ def section_kind(tag: StructureTag) -> SectionKind:
     return SectionKind(tag.value.split("-")[0])
 
 
-def songprep_text(sections: Sequence[TimedSection]) -> str:
-    """SongPrep's line: `[intro][0.00:3.20] ; [verse][3.20:12.80]`, in seconds."""
+def songprep_text(sections: Sequence[TimedSection], words: Sequence[TimedWord] = ()) -> str:
+    """SongPrep's line (arXiv 2509.17404): `[intro][0.00:3.20] ; [verse][3.20:12.80]red moon`, in seconds.
+
+    A word belongs to the section that its middle lies in.
+    """
     return " ; ".join(
-        f"[{section_kind(section.tag)}][{section.start_s:.2f}:{section.end_s:.2f}]" for section in sections
+        f"[{section_kind(section.tag)}][{section.start_s:.2f}:{section.end_s:.2f}]{_sung_in(section, words)}"
+        for section in sections
     )
+
+
+def _sung_in(section: TimedSection, words: Sequence[TimedWord]) -> str:
+    middles = ((word.word, (word.start_s + word.end_s) / 2) for word in words)
+    return " ".join(word for word, middle_s in middles if section.start_s <= middle_s < section.end_s)

@@ -27,12 +27,22 @@ class Tags:
     timbre: TagEstimate | None = None
     genre: TagEstimate | None = None
     more_instruments: tuple[TagEstimate, ...] = ()
+    register: TagEstimate | None = None
 
     @property
     def description_tags(self) -> tuple[str, ...]:
         """The tags that are there, in a description's order."""
         instruments = (self.instrument, *self.more_instruments)
-        estimates = (self.voice, self.timbre, self.genre, self.tempo, *instruments, self.mood, self.drums)
+        estimates = (
+            self.voice,
+            self.register,
+            self.timbre,
+            self.genre,
+            self.tempo,
+            *instruments,
+            self.mood,
+            self.drums,
+        )
         return tuple(estimate.tag for estimate in estimates if estimate is not None)
 
 

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from annotation.spectrum.usable import ANALYSIS_RATE_HZ, is_silent, require_usable
-from annotation.tags.features import tag_features
+from annotation.tags.features import TagFeatures, tag_features
 from annotation.tags.protocol import NO_TAGS, TagEstimate, Tags
 from annotation.tags.tag_lists import EMOTION, GENDER, GENRE, INSTRUMENT, TAG_LISTS, TIMBRE, TagList
 from levo.codec.intake import mono_at_rate
 from levo.codec.stems import Stems
+from levo.song.arrays import Array
 from levo.song.digest import digest_json
 from levo.song.waveform import Waveform
 
 _SHORTEST_S = 0.1
+_E3_HZ, _E4_HZ = 164.81, 329.63
 
 
 class TextMusicEmbedder(Protocol):
@@ -39,7 +41,10 @@ class TextMusicEmbedder(Protocol):
 
 @dataclass(frozen=True)
 class ZeroShotTagger:
-    """Genre, emotion and instruments from the mixture, gender and timbre from the vocal, the tempo by formula.
+    """Genre, emotion and instruments from the mixture, gender and timbre from the vocal; tempo, register by formula.
+
+    The tempo is told as LeVo's descriptions tell it, `the bpm is 110`; the register is low where the vocal's middle
+    pitch is below E3, high where it is above E4.
 
     A tag's probability is the softmax of its list's cosines, times `scale`; a list's best tag is given where it is
     likelier than `min_lift` times chance, else the list stays empty.
@@ -58,7 +63,7 @@ class ZeroShotTagger:
     def digest(self) -> str:
         """The embedder, the lists and the settings."""
         settings = {"lists": list(self.lists), "scale": self.scale, "min_lift": self.min_lift}
-        return digest_json({"tagger": "zero-shot", "version": 1, "embedder": self.embedder.digest, **settings})
+        return digest_json({"tagger": "zero-shot", "version": 2, "embedder": self.embedder.digest, **settings})
 
     def tag(self, stems: Stems) -> Tags:
         """Tags of one song's stems; a silent stem gives none of the tags that are heard in it."""
@@ -70,13 +75,16 @@ class ZeroShotTagger:
         mixture = self._vector(stems.mixture)
         heard = {one.kind: self._estimates(one, vocal if one in (GENDER, TIMBRE) else mixture) for one in self.lists}
         instruments = heard.get(INSTRUMENT.kind, [])
+        features = _features(stems)
+        bpm = features.tempo_bpm
         return Tags(
             voice=_first(heard.get(GENDER.kind)),
-            tempo=None,
+            register=_register(features.voice),
+            tempo=None if bpm is None else TagEstimate(f"the bpm is {round(bpm)}", 1.0),
             instrument=_first(instruments),
             mood=_first(heard.get(EMOTION.kind)),
             drums=None,
-            tempo_bpm=_tempo_bpm(stems),
+            tempo_bpm=bpm,
             timbre=_first(heard.get(TIMBRE.kind)),
             genre=_first(heard.get(GENRE.kind)),
             more_instruments=tuple(instruments[1:]),
@@ -109,6 +117,15 @@ def _first(estimates: list[TagEstimate] | None) -> TagEstimate | None:
     return estimates[0] if estimates else None
 
 
-def _tempo_bpm(stems: Stems) -> float | None:
+def _features(stems: Stems) -> TagFeatures:
     vocal, rest = (mono_at_rate(stem, ANALYSIS_RATE_HZ, "stem") for stem in (stems.vocal, stems.accompaniment))
-    return tag_features(vocal, rest).tempo_bpm
+    return tag_features(vocal, rest)
+
+
+def _register(voice: Float64[Array, " feature"] | None) -> TagEstimate | None:
+    """From the quartiles of the pitch, in octaves above 1 Hz."""
+    if voice is None:
+        return None
+    middle_hz = 2 ** float(voice[1])
+    name = "low" if middle_hz < _E3_HZ else "high" if middle_hz > _E4_HZ else "middle"
+    return TagEstimate(f"{name} register", 1.0)

@@ -14,6 +14,7 @@ from annotation.tags.protocol import NO_TAGS, Tags
 from jobs.cli import main
 from levo.codec.stems import Stems
 from levo.song.scores import Score
+from levo.song.structure import StructureTag
 from levo.song.timing import TimedSection, TimedWord
 from levo.song.tokens import TokenGrid
 from levo.song.waveform import Waveform
@@ -221,3 +222,18 @@ def test_the_corpus_of_other_recordings_is_left_alone(
 def test_a_folder_without_a_corpus_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "status", "--corpus", str(tmp_path)]) == 1
     assert "holds no corpus; `levo prepare --corpus" in capsys.readouterr().err
+
+
+def test_structure_is_told_in_songprep_s_form(
+    prepare: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def label(_self: FakeModel, mixture: Waveform, _vocal: Waveform | None) -> tuple[TimedSection, ...]:
+        return (TimedSection(StructureTag.VERSE, 0.0, mixture.duration_s),)
+
+    monkeypatch.setattr(FakeModel, "label", label)
+    assert main(prepare) == 0
+    capsys.readouterr()
+    assert main(["corpus", "songprep", "--corpus", str(tmp_path / "corpus")]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["song_id"] for row in rows] == ["one.flac", "two.wav"]
+    assert rows[0]["text"] == "[verse][0.00:2.00]la"

@@ -12,7 +12,7 @@ from annotation.structure.novelty import novelty, peaks
 from annotation.structure.protocol import SectionKind, section_kind, songprep_text, structure_tag
 from levo.song.arrays import Array
 from levo.song.structure import StructureTag
-from levo.song.timing import TimedSection
+from levo.song.timing import TimedSection, TimedWord
 
 
 def _checkerboard_novelty(features: Array, width: int) -> Array:
@@ -98,4 +98,6 @@ def test_every_tag_has_a_kind_and_every_kind_a_tag() -> None:
 def test_songprep_text_names_kinds_and_seconds() -> None:
     sections = (TimedSection(StructureTag.INTRO_LONG, 0.0, 21.0), TimedSection(StructureTag.VERSE, 21.0, 26.204))
     assert songprep_text(sections) == "[intro][0.00:21.00] ; [verse][21.00:26.20]"
+    words = [TimedWord("red", 21.0, 21.4), TimedWord("moon", 25.9, 26.1), TimedWord("late", 26.1, 27.0)]
+    assert songprep_text(sections, words) == "[intro][0.00:21.00] ; [verse][21.00:26.20]red moon"
     assert songprep_text(()) == ""
