@@ -50,7 +50,7 @@ pip install -qq --constraint constraints.txt "$torch"
 pip install -qq --constraint constraints.txt --editable ".[$extras]"
 if [[ ,$extras, == *,dev,* ]]; then
     # What these ask for beside (triton, torchaudio, torchvision) is large, and the tests use none of it.
-    pip install -qq --constraint constraints.txt --no-deps allin1 audiobox-aesthetics easydict muq openai-whisper
+    pip install -qq --constraint constraints.txt --no-deps allin1 audiobox-aesthetics easydict museval muq openai-whisper
 fi
 
 installed=$("$venv/bin/python" -m pip list --format=freeze --disable-pip-version-check)

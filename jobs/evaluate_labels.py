@@ -23,6 +23,8 @@ _NAMES = {
     "section_label_error": "time under a wrong section",
     "vocal_sdr_db": "vocal, SI-SDR (median, dB)",
     "accompaniment_sdr_db": "accompaniment, SI-SDR (median, dB)",
+    "vocal_bss_sdr_db": "vocal, BSS Eval SDR (median, dB)",
+    "accompaniment_bss_sdr_db": "accompaniment, BSS Eval SDR (median, dB)",
 }
 
 

@@ -7,6 +7,7 @@ from statistics import fmean, median
 
 import numpy as np
 
+from annotation.quality.bss_eval import can_measure, median_sdr_db
 from annotation.quality.sections import boundary_agreement, inner_boundaries, section_label_error
 from annotation.quality.stems import scale_invariant_sdr_db
 from levo.codec.intake import mono_at_rate
@@ -19,6 +20,7 @@ from reward.phoneme_error import PhonemeErrors, matched_places, phoneme_errors
 
 TOLERANCES_S = (0.5, 3.0)
 _NEW_LINE_GAP_S = 0.35
+_RATIOS = ("vocal_sdr_db", "accompaniment_sdr_db", "vocal_bss_sdr_db", "accompaniment_bss_sdr_db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class SongAgreement:
     `word_errors` and `phoneme_errors` count every insertion, so that what is sung or heard twice is not hidden.
     `line_errors_s` are the distances of the starts of those lines whose first word was heard; `num_lines` are all.
     `boundary_f` is for each of `TOLERANCES_S`, without the song's own start and end; `label_error` is the share of time
-    under a wrong kind of section. SDRs are scale-invariant, in decibels.
+    under a wrong kind of section. SDRs are in decibels: scale-invariant, and BSS Eval's where museval is installed.
     """
 
     song_id: str
@@ -40,6 +42,8 @@ class SongAgreement:
     label_error: float | None
     vocal_sdr_db: float | None
     accompaniment_sdr_db: float | None
+    vocal_bss_sdr_db: float | None
+    accompaniment_bss_sdr_db: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def _song(song: PreparedSong, truth: ReferenceLabels, corpus: Corpus) -> SongAgr
     phonemes = [item.phoneme for item in song.heard_phonemes or ()]
     sections = song.sections if truth.sections is not None else None
     stems = corpus.stems(song) if truth.stems is not None and song.stem_source is LabelSource.FLOW else None
-    vocal_db, accompaniment_db = (None, None) if stems is None or truth.stems is None else _sdr(stems, truth.stems)
+    ratios = (None,) * len(_RATIOS) if stems is None or truth.stems is None else _sdr(stems, truth.stems)
     return SongAgreement(
         song_id=song.song_id,
         word_errors=phoneme_errors(wanted, [word for word, _ in heard]) if wanted is not None and is_heard else None,
@@ -104,8 +108,7 @@ def _song(song: PreparedSong, truth: ReferenceLabels, corpus: Corpus) -> SongAgr
         label_error=None
         if sections is None or truth.sections is None
         else section_label_error(truth.sections, sections),
-        vocal_sdr_db=vocal_db,
-        accompaniment_sdr_db=accompaniment_db,
+        **dict(zip(_RATIOS, ratios, strict=True)),
     )
 
 
@@ -123,13 +126,17 @@ def _lines(truth: ReferenceLabels) -> tuple[TimedLine, ...] | None:
     return tuple(lines)
 
 
-def _sdr(stems: Stems, truth: tuple[Path, Path]) -> tuple[float, float]:
-    ratios = []
-    for stem, path in zip((stems.vocal, stems.accompaniment), truth, strict=True):
-        reference = mono_at_rate(decode_audio(path.read_bytes(), AudioLimits()), stem.sample_rate_hz)
-        length = min(len(reference), stem.num_samples)
-        ratios.append(scale_invariant_sdr_db(reference[:length], stem.mono[:length]))
-    return ratios[0], ratios[1]
+def _sdr(stems: Stems, truth: tuple[Path, Path]) -> tuple[float | None, ...]:
+    rate = stems.vocal.sample_rate_hz
+    found = [stems.vocal.mono, stems.accompaniment.mono]
+    true = [mono_at_rate(decode_audio(path.read_bytes(), AudioLimits()), rate) for path in truth]
+    length = min(len(sound) for sound in (*found, *true))
+    pairs = [(reference[:length], stem[:length]) for reference, stem in zip(true, found, strict=True)]
+    plain = [scale_invariant_sdr_db(*pair) for pair in pairs]
+    by_bss_eval: list[float | None] = [None, None]
+    if can_measure():
+        by_bss_eval = median_sdr_db([pair[0] for pair in pairs], [pair[1] for pair in pairs], rate)
+    return (*plain, *by_bss_eval)
 
 
 def _pooled(songs: Sequence[SongAgreement]) -> dict[str, float | None]:
@@ -146,7 +153,7 @@ def _pooled(songs: Sequence[SongAgreement]) -> dict[str, float | None]:
             None if song.boundary_f is None else song.boundary_f[place] for song in songs
         )
     figures["section_label_error"] = _mean(song.label_error for song in songs)
-    for name in ("vocal_sdr_db", "accompaniment_sdr_db"):
+    for name in _RATIOS:
         values = [getattr(song, name) for song in songs if getattr(song, name) is not None]
         figures[name] = float(np.median(values)) if values else None
     return figures
