@@ -168,12 +168,13 @@ def _print_songprep(options: SongPrepOptions) -> None:
     import json
 
     from annotation.structure.protocol import songprep_text
+    from pipelines.corpus.heard_lyrics import timed_words
     from pipelines.corpus.records import PreparedSong
     from pipelines.corpus.snapshot import open_corpus
 
     for song in open_corpus(options.corpus).outcomes():
         if isinstance(song, PreparedSong) and song.sections:
-            text = songprep_text(song.sections, song.heard_words or ())
+            text = songprep_text(song.sections, timed_words(song))
             print(json.dumps({"song_id": song.song_id, "text": text}, ensure_ascii=False))
 
 

@@ -50,6 +50,10 @@ class PrepareOptions:
     """Or whisper:FILE, an openai-whisper checkpoint."""
     second_recogniser: str | None = None
     """whisper:FILE: a second opinion; lines on which the two differ are left out of the lyrics and marked."""
+    aligner: str | None = None
+    """pocketsphinx:LANGUAGE, or wav2vec2:FOLDER (Hugging Face format): when the lyrics of the metadata are sung."""
+    language: str = "en"
+    """Of the lyrics that are aligned."""
     labeller: str = "embedded"
     """Or all-in-one:FOLDER: structure by All-In-One's .pth files, with a package or bag of HTDemucs beside them."""
     tagger: str = "embedded"
@@ -164,6 +168,7 @@ def _config(options: PrepareOptions) -> "CorpusConfig":
     return CorpusConfig(
         limits,
         transcribe_every_song=options.label == "all",
+        language=options.language,
         structure=ask,
         tags=ask,
         stem_gate=StemGate() if options.stem_gate and has_real_separator else None,

@@ -23,6 +23,7 @@ class BackendChoices:
     separator: str = EMBEDDED
     recogniser: str = EMBEDDED
     second_recogniser: str | None = None
+    aligner: str | None = None
     labeller: str = EMBEDDED
     tagger: str = EMBEDDED
     musicality: str = EMBEDDED
@@ -41,7 +42,7 @@ def corpus_models(embedded: Path, choices: BackendChoices) -> CorpusModels:
     place = _Place(choices.device, choices.gpus_per_model if choices.device.startswith("cuda") else 0.0)
     if choices.separator != EMBEDDED:
         models = replace(models, separator=place.source("separator", choices.separator), separation_rate_hz=None)
-    for name in ("recogniser", "second_recogniser", "labeller", "tagger"):
+    for name in ("recogniser", "second_recogniser", "aligner", "labeller", "tagger"):
         choice = getattr(choices, name)
         if choice not in (EMBEDDED, None):
             chosen: dict[str, Any] = {name: place.source(name.removeprefix("second_"), choice)}
@@ -91,6 +92,18 @@ def _whisper(path: Path, device: str) -> Any:
     return WhisperRecogniser.load(path, device=device, half=device.startswith("cuda"))
 
 
+def _wav2vec2(folder: Path, device: str) -> Any:
+    from annotation.recogniser.wav2vec2 import Wav2Vec2Aligner
+
+    return Wav2Vec2Aligner.load(folder, device)
+
+
+def _pocketsphinx(language: Path, _device: str) -> Any:
+    from annotation.recogniser.pocketsphinx_aligner import PocketSphinxAligner
+
+    return PocketSphinxAligner(language.name)
+
+
 def _all_in_one(folder: Path, device: str) -> Any:
     """All-In-One's checkpoints and, in the same folder, the HTDemucs that separates for it."""
     from annotation.separation.htdemucs import HtDemucsSeparator
@@ -113,6 +126,7 @@ def _zero_shot(name: str, path: Path, device: str) -> Any:
 _LOADERS: Mapping[str, Mapping[str, Callable[[Path, str], Any]]] = {
     "separator": {"htdemucs": _htdemucs},
     "recogniser": {"whisper": _whisper},
+    "aligner": {"pocketsphinx": _pocketsphinx, "wav2vec2": _wav2vec2},
     "labeller": {"all-in-one": _all_in_one},
     "tagger": {name: partial(_zero_shot, name) for name in ("clap", "muq-mulan")},
     "musicality": MUSICALITY,

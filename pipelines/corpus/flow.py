@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from annotation.quality.stem_quality import StemGate
+from annotation.recogniser.forced_alignment import LyricsAligner
 from annotation.recogniser.protocol import Recogniser
 from annotation.separation.protocol import Separator
 from annotation.structure.protocol import StructureLabeller
@@ -61,6 +62,7 @@ class CorpusModels:
     tagger: ModelSource[Tagger]
     judge: ModelSource[MusicalityReward]
     second_recogniser: ModelSource[Recogniser] | None = None
+    aligner: ModelSource[LyricsAligner] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class CorpusConfig:
 
     limits: AudioLimits = field(default_factory=AudioLimits)
     transcribe_every_song: bool = False
+    language: str = "en"
+    """Of the lyrics that an aligner is given."""
     structure: Ask = Ask.WHERE_NEEDED
     tags: Ask = Ask.WHERE_NEEDED
     stem_gate: StemGate | None = None
@@ -100,7 +104,14 @@ def corpus_pipeline(
             CheckAudio(places),
             FindStems(places, models.separator, models.separation_rate_hz, config.stem_gate),
             TokenizeSongs(places, models.codec),
-            Transcribe(places, models.recogniser, config.transcribe_every_song, models.second_recogniser),
+            Transcribe(
+                places,
+                models.recogniser,
+                config.transcribe_every_song,
+                models.second_recogniser,
+                models.aligner,
+                config.language,
+            ),
             FindStructure(places, models.labeller, config.structure),
             FindTags(places, models.tagger, config.tags),
             JudgeMusicality(places, models.judge),

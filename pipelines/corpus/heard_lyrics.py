@@ -10,6 +10,14 @@ from pipelines.corpus.records import TranscribedSong
 LINE_GAP_S = 0.35
 
 
+def timed_words(song: TranscribedSong) -> tuple[TimedWord, ...]:
+    """The given lyrics' words where they were aligned, else those that were heard."""
+    if song.aligned_lines is None:
+        return song.heard_words or ()
+    words = (word for line in song.aligned_lines for word in line.words)
+    return tuple(TimedWord(word.word, word.start_s, word.end_s) for word in words)
+
+
 def trusted_words(song: TranscribedSong) -> tuple[TimedWord, ...]:
     """What was heard, without the lines on which two recognisers do not agree: those wait for a person."""
     words = song.heard_words or ()

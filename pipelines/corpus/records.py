@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from annotation.quality.stem_quality import StemQuality
 from annotation.recogniser.consensus import HeardLine
+from annotation.recogniser.forced_alignment import AlignedLine
 from levo.song.description import MusicalityTier
 from levo.song.scores import Score
 from levo.song.timing import TimedPhoneme, TimedSection, TimedWord
@@ -94,7 +95,8 @@ class TokenizedSong(StemmedSong):
 class TranscribedSong(TokenizedSong):
     """A song with what a recogniser heard in its vocal; None where it was not asked.
 
-    `heard_lines` tell how far two recognisers agree, where there are two.
+    `heard_lines` tell how far two recognisers agree, where there are two; `aligned_lines` when the given lyrics are
+    sung, where an aligner was asked and could lay them on the vocal.
     """
 
     heard_words: tuple[TimedWord, ...] | None
@@ -102,6 +104,7 @@ class TranscribedSong(TokenizedSong):
     transcript_confidence: float | None
     heard_language: str | None = None
     heard_lines: tuple[HeardLine, ...] | None = None
+    aligned_lines: tuple[AlignedLine, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,16 @@
 """The stages of the corpus flow that hear: stems to tokens, and the vocal to words and phonemes."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
+from annotation.phonemes.languages import words_of
 from annotation.recogniser.consensus import HeardLine, consensus
+from annotation.recogniser.forced_alignment import AlignedLine, LyricsAligner
 from annotation.recogniser.protocol import Recogniser, Transcript
 from levo.codec.protocol import Codec
+from levo.song.lyrics import parse_lyrics
+from pipelines.corpus.audio import AudioReader
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.records import CheckedSong, StemmedSong, TokenizedSong, TranscribedSong, extended
 from pipelines.flow.model_source import ModelSource
@@ -56,20 +60,25 @@ class TokenizeSongs(Stage[StemmedSong, TokenizedSong]):
 class Transcribe(Stage[TokenizedSong, TranscribedSong]):
     """What is sung, heard in the vocal stem of songs whose metadata give no lyrics (or of every song).
 
-    With a second recogniser each line is told how far the two agree.
+    With a second recogniser each line is told how far the two agree; with an aligner, when lyrics that were given are
+    sung. Lyrics that it cannot lay on the vocal stay without times.
     """
 
     name: ClassVar[str] = "transcript"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     places: AudioPlaces
     recogniser: ModelSource[Recogniser]
     every_song: bool = False
     second: ModelSource[Recogniser] | None = None
+    aligner: ModelSource[LyricsAligner] | None = None
+    language: str = "en"
+    """Of the lyrics that are aligned."""
 
     def open(self) -> Work[TokenizedSong, TranscribedSong]:
         """Load the recognisers."""
         reader, recogniser = self.places.reader(), self.recogniser.open()
         second = None if self.second is None else self.second.open()
+        aligner = None if self.aligner is None else self.aligner.open()
 
         def transcribe(batch: Sequence[TokenizedSong]) -> list[TranscribedSong]:
             asked = [song for song in batch if self.every_song or song.given_lyrics is None]
@@ -80,13 +89,28 @@ class Transcribe(Stage[TokenizedSong, TranscribedSong]):
                 others = [None] * len(songs) if second is None else second.transcribe(vocals)
                 for song, one, other in zip(songs, transcripts, others, strict=True):
                     heard[song.song_id] = (one, None if other is None else consensus(one, other))
-            return [_transcribed(song, *heard.get(song.song_id, (None, None))) for song in batch]
+            transcribed = [_transcribed(song, *heard.get(song.song_id, (None, None))) for song in batch]
+            return [replace(song, aligned_lines=self._aligned(song, aligner, reader)) for song in transcribed]
 
         return transcribe
 
+    def _aligned(
+        self, song: TokenizedSong, aligner: LyricsAligner | None, reader: AudioReader
+    ) -> tuple[AlignedLine, ...] | None:
+        if aligner is None or song.given_lyrics is None:
+            return None
+        sections = parse_lyrics(song.given_lyrics).sections
+        lines = [words_of(line, self.language) for section in sections for line in section.lines]
+        try:
+            return aligner.align(reader.stems(song).vocal, lines)
+        except ValueError:
+            return None
+
 
 def _transcribed(
-    song: TokenizedSong, transcript: Transcript | None, lines: tuple[HeardLine, ...] | None
+    song: TokenizedSong,
+    transcript: Transcript | None,
+    lines: tuple[HeardLine, ...] | None,
 ) -> TranscribedSong:
     return extended(
         song,

@@ -108,6 +108,8 @@ def test_stems_that_fail_the_gate_are_refused_with_the_measure(
         ({"recogniser": "whisper"}, r"recogniser is 'whisper'; expected embedded, whisper:PATH"),
         ({"second_recogniser": "embedded"}, "expected NAME:PATH, or none"),
         ({"musicality": "audiobox:x"}, "expected embedded, audiobox-ce:PATH, audiobox-cu:PATH"),
+        ({"aligner": "mfa:x"}, r"aligner is 'mfa:x'; expected embedded, pocketsphinx:PATH, wav2vec2:PATH"),
+        ({"aligner": "pocketsphinx:xx"}, "no phonemes for language 'xx'"),
         ({"labeller": "all-in-one:nowhere"}, r"nowhere holds no \.th or \.yaml of HTDemucs"),
         ({"tagger": "muq-mulan:nowhere"}, r"nowhere has no readable config\.json"),
         ({"musicality": "reward:nowhere"}, "nowhere is no folder of `levo train reward`"),

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from annotation.recogniser.forced_alignment import AlignedLine, AlignedWord
 from annotation.recogniser.protocol import Transcript
 from annotation.tags.protocol import NO_TAGS, TagEstimate, Tags
 from levo.codec.stems import Stems
@@ -36,6 +37,7 @@ from pipelines.corpus.flow import (
     plan_corpus,
     prepare_corpus,
 )
+from pipelines.corpus.heard_lyrics import timed_words
 from pipelines.corpus.label import Ask
 from pipelines.corpus.planning import Plan
 from pipelines.corpus.records import LabelSource, PreparedSong
@@ -106,6 +108,15 @@ class FakeRecogniser(Fake):
         self.note(song)
         phonemes = (TimedPhoneme("m", 0.1, 0.2), TimedPhoneme("u", 0.2, 0.5))
         return Transcript(phonemes=phonemes, words=(TimedWord("moo", 0.1, 0.5),), confidence=0.5)
+
+
+class FakeAligner(Fake):
+    def align(self, vocal: Waveform, lines: Sequence[Sequence[str]]) -> tuple[AlignedLine, ...]:
+        self.note(vocal)
+        if loudness(vocal) > 0.2:
+            raise ValueError("too loud to be followed")
+        words = [AlignedWord(word, 0.5 * place, 0.5 * place + 0.5, None) for place, word in enumerate(lines[0])]
+        return (AlignedLine(tuple(words), 0.0, 0.5 * len(words)),)
 
 
 class FakeLabeller(Fake):
@@ -395,6 +406,25 @@ def test_a_changed_model_redoes_its_stage_and_what_follows(flow: Flow) -> None:
         "FakeTagger",
     ]
     assert flow.run(CorpusConfig(tags=Ask.ALWAYS)).asked == ["FakeJudge", "FakeTagger"]
+
+
+def test_given_lyrics_are_laid_on_the_vocal_where_that_can_be(recordings: Path, tmp_path: Path) -> None:
+    aligner = ModelSource("aligner", partial(FakeAligner, "aligner", tmp_path / "calls"))
+    fakes = replace(models(tmp_path / "calls"), aligner=aligner)
+    corpus = tmp_path / "corpus"
+    prepare_corpus(recordings_of(recordings), corpus, fakes, CorpusConfig(), InProcessExecutor())
+    opened = open_corpus(corpus)
+    songs = {song.song_id: song for song in opened.songs}
+    aligned = songs["song01"].aligned_lines
+    assert aligned is not None
+    assert [(word.word, word.start_s) for word in aligned[0].words] == [("red", 0.0), ("moon", 0.5)]
+    assert [word.word for word in timed_words(songs["song01"])] == ["red", "moon"]
+    assert songs["song03"].aligned_lines is None, "its lyrics were heard, not given"
+    assert [word.word for word in timed_words(songs["song03"])] == ["moo"]
+    loud = [song for song in opened.songs if song.given_lyrics and song.aligned_lines is None]
+    assert loud
+    assert all(loudness(opened.stems(song).vocal) > 0.2 for song in loud)
+    assert opened.snapshot.manifest.versions["aligner"] == "aligner"
 
 
 def test_a_label_that_nobody_is_asked_for_is_left_out(flow: Flow) -> None:
