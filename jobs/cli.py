@@ -20,11 +20,12 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A sub-command: its name, the module that runs it, and what it does in a line."""
+    """A sub-command: its name, the module that runs it, what it does in a line, and the module's function."""
 
     name: str
     module: str
     summary: str
+    function: str = "main"
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -48,6 +49,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("serve", "jobs.serve", "a run's song model over HTTP; --swap NAME changes the model"),
     Command("report", "jobs.report.command", "write report.html again from a finished run"),
     Command("bench", "jobs.bench", "measured comparisons: alignment against its rivals"),
+    Command("submit", "jobs.submit", "a run's step as a Ray job on a cluster; a repeat is recognised", "submit_main"),
+    Command("status", "jobs.submit", "how a submitted step stands", "status_main"),
+    Command("logs", "jobs.submit", "what a submitted step has printed", "logs_main"),
+    Command("stop", "jobs.submit", "stop a submitted step", "stop_main"),
     Command("doctor", "jobs.doctor", "what works on this machine, and what the rest lacks"),
 )
 
@@ -88,7 +93,7 @@ def usage() -> str:
 def _run(command: Command, arguments: list[str], *, debug: bool) -> int:
     """Run a sub-command's `main`; errors that name a value and what is right need no traceback."""
     try:
-        return int(importlib.import_module(command.module).main(arguments))
+        return int(getattr(importlib.import_module(command.module), command.function)(arguments))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else FAILED if stop.code else SUCCESS
     except KeyboardInterrupt:

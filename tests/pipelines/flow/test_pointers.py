@@ -74,14 +74,12 @@ def test_of_writers_at_once_one_wins(pointer: Pointer) -> None:
 
 
 def test_the_test_server_itself_honours_if_match(server: S3Server) -> None:
-    from botocore.exceptions import ClientError
-
     client = server.client()
     client.create_bucket(Bucket="conditions")
     tag = client.put_object(Bucket="conditions", Key="k", Body=b"1", IfNoneMatch="*")["ETag"]
-    with pytest.raises(ClientError, match="PreconditionFailed"):
+    with pytest.raises(client.exceptions.ClientError, match="PreconditionFailed"):
         client.put_object(Bucket="conditions", Key="k", Body=b"2", IfNoneMatch="*")
     client.put_object(Bucket="conditions", Key="k", Body=b"2", IfMatch=tag)
-    with pytest.raises(ClientError, match="PreconditionFailed"):
+    with pytest.raises(client.exceptions.ClientError, match="PreconditionFailed"):
         client.put_object(Bucket="conditions", Key="k", Body=b"3", IfMatch=tag)
     assert client.get_object(Bucket="conditions", Key="k")["Body"].read() == b"2"
