@@ -21,7 +21,8 @@ from pipelines.corpus.listing import list_songs
 from pipelines.corpus.records import JudgedSong, PreparedSong, extended
 from pipelines.corpus.roots.named import recordings_of
 from pipelines.corpus.tiers import musicality_tiers
-from pipelines.flow.executor import OpenStages, Trace
+from pipelines.flow.batch import Trace
+from pipelines.flow.executor import OpenStages
 from pipelines.flow.objects import ObjectStore
 from pipelines.flow.outcomes import outcome_table
 from pipelines.flow.resources import ResourceMonitor

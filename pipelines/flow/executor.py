@@ -1,11 +1,12 @@
 """What runs a pipeline: the protocol, the trace that an item leaves, and the executor within this process."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from time import perf_counter
 from typing import Any, ClassVar, Protocol
 
 from pipelines.flow.attempts import Attempts
+from pipelines.flow.batch import DoneBatch, Trace, batch_of
 from pipelines.flow.identity import record_digest
 from pipelines.flow.model_source import ChangedModelError
 from pipelines.flow.pipeline import Pipeline
@@ -28,21 +29,8 @@ class _ItemError(Exception):
         self.outputs: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """One item's way: its place in the input, what each stage made of it, where it was refused, and what that took.
-
-    `seconds` has one number for each stage that it reached: its share of the time that the stage took for its batch.
-    """
-
-    index: int
-    outputs: tuple[Any, ...] = ()
-    refusal: Refusal | None = None
-    seconds: tuple[float, ...] = field(default=(), compare=False)
-
-
 class Executor(Protocol):
-    """Runs items through a pipeline; traces come in any order, each item's exactly once, a batch as it is done."""
+    """Runs items through a pipeline; each item is in one batch, and batches come as they are done."""
 
     @property
     def num_workers(self) -> int:
@@ -51,8 +39,8 @@ class Executor(Protocol):
 
     def run(
         self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
-    ) -> Iterator[list[Trace]]:
-        """Yield every item's trace, those of a batch together.
+    ) -> Iterator[DoneBatch]:
+        """Yield what became of every item, those of a batch together.
 
         With `attempts`, an item that kills its worker again and again, or whose stage raises even when it is tried
         alone, is refused and the others go on; without, an exception of a stage ends the run. What the disk or the
@@ -70,13 +58,13 @@ class InProcessExecutor:
 
     def run(
         self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
-    ) -> Iterator[list[Trace]]:
+    ) -> Iterator[DoneBatch]:
         """Yield batches in the order of the items."""
         stages = OpenStages(pipeline.stages, attempts)
         for start in range(0, len(items), self.batch_size):
             batch = items[start : start + self.batch_size]
             traces = stages.run(batch)
-            yield [replace(trace, index=start + trace.index) for trace in traces]
+            yield batch_of([replace(trace, index=start + trace.index) for trace in traces], pipeline)
 
 
 class OpenStages:

@@ -14,21 +14,13 @@ import pyarrow as pa
 
 from levo.song.files import writing
 from levo.song.schema import records_of_structs, struct_array_of
+from pipelines.flow.batch import DoneBatch
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
 
 _SUFFIX = ".journal"
 _CHAIN = b"chain"
 _INPUT, _REFUSAL, _REFUSED_AT = "input", "refusal", "refused_at"
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """What the stages after the first `num_stages` made of one input."""
-
-    digest: str
-    num_stages: int
-    outcomes: tuple[Any, ...]
 
 
 class Journal:
@@ -43,12 +35,26 @@ class Journal:
         self._file: Any = None
         self._writer: Any = None
 
-    def note(self, items: Sequence[Noted]) -> None:
-        """Add items that were done together."""
-        if items:
-            batch = self._batch(items)
-            with writing(self._path):
-                self._open(batch.schema).write_batch(batch)
+    def note(self, digests: Sequence[str], num_stages: int, done: DoneBatch) -> None:
+        """Add what the stages after the first `num_stages` made of the inputs of these digests."""
+        columns: dict[str, Any] = {_INPUT: pa.array(digests, pa.string())}
+        for place, stage in enumerate(self._pipeline.stages):
+            is_done = place >= num_stages
+            records = (
+                done.outputs[place - num_stages]
+                if is_done
+                else struct_array_of([None] * len(digests), stage.output_type)
+            )
+            columns[str(place)] = records
+        refused_at = [
+            None if refusal is None else num_stages + passed
+            for refusal, passed in zip(done.refusals, done.num_passed, strict=True)
+        ]
+        columns[_REFUSAL] = struct_array_of(done.refusals, Refusal)
+        columns[_REFUSED_AT] = pa.array(refused_at, pa.int64())
+        batch = pa.record_batch(columns)
+        with writing(self._path):
+            self._open(batch.schema).write_batch(batch)
 
     def remove(self) -> None:
         """Forget everything noted: it is remembered elsewhere now."""
@@ -60,19 +66,6 @@ class Journal:
             self._file.close()
             self._writer = None
 
-    def _batch(self, items: Sequence[Noted]) -> pa.RecordBatch:
-        columns: dict[str, Any] = {_INPUT: pa.array([item.digest for item in items])}
-        for place, stage in enumerate(self._pipeline.stages):
-            records = [_record(item, place) for item in items]
-            columns[str(place)] = struct_array_of(records, stage.output_type)
-        refusals = [item.outcomes[-1] if isinstance(item.outcomes[-1], Refusal) else None for item in items]
-        places = [
-            None if refusal is None else item.num_stages + len(item.outcomes) - 1
-            for item, refusal in zip(items, refusals, strict=True)
-        ]
-        columns |= {_REFUSAL: struct_array_of(refusals, Refusal), _REFUSED_AT: pa.array(places, pa.int64())}
-        return pa.record_batch(columns)
-
     def _open(self, schema: pa.Schema) -> Any:
         if self._writer is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,12 +74,6 @@ class Journal:
             described = schema.with_metadata({_CHAIN: json.dumps(list(self._chain)).encode()})
             self._writer = pa.ipc.new_stream(self._file, described)
         return self._writer
-
-
-def _record(item: Noted, place: int) -> Any:
-    step = place - item.num_stages
-    outcome = item.outcomes[step] if 0 <= step < len(item.outcomes) else None
-    return None if isinstance(outcome, Refusal) else outcome
 
 
 @dataclass(frozen=True, slots=True)

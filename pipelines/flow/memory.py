@@ -30,6 +30,15 @@ class Remembered:
     outcome: Any
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """What a stage made of inputs: a record each, or null and the refusal."""
+
+    digests: tuple[str, ...]
+    records: pa.StructArray
+    refusals: pa.StructArray
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """A folder of Parquet shards, one sub-folder for each stage with all that came before it."""
@@ -60,8 +69,20 @@ class Memory:
     ) -> None:
         """Add a shard for each stage's outcomes, by the stage's place and the input's digest."""
         for place, of_stage in outcomes.items():
-            if of_stage:
-                self._write(pipeline.stages[place], chain[place], of_stage)
+            stage, values = pipeline.stages[place], list(of_stage.values())
+            records = [None if isinstance(value, Refusal) else value for value in values]
+            refusals = [value if isinstance(value, Refusal) else None for value in values]
+            columns = (struct_array_of(records, stage.output_type), struct_array_of(refusals, Refusal))
+            self.add(stage, chain[place], Outcomes(tuple(of_stage), *columns))
+
+    def add(self, stage: Stage[Any, Any], identity: str, outcomes: "Outcomes") -> None:
+        """Add a shard of one stage's outcomes; of none there is none."""
+        if not outcomes.digests:
+            return
+        columns = {"input": pa.array(outcomes.digests, pa.string()), "record": outcomes.records}
+        table = pa.table(columns | {"refusal": outcomes.refusals})
+        shard = self._stage_folder(stage, identity) / f"{digest_json(sorted(outcomes.digests))[:32]}.parquet"
+        write_atomically(shard, lambda path: pq.write_table(table, path))
 
     def finished(self, key: str) -> Any | None:
         """What a run of this key told at its end, where it was the last to finish and nothing was forgotten since."""
@@ -98,20 +119,6 @@ class Memory:
 
     def _stage_folder(self, stage: Stage[Any, Any], identity: str) -> Path:
         return self.folder / f"{stage.name}-{identity[:16]}"
-
-    def _write(self, stage: Stage[Any, Any], identity: str, outcomes: Mapping[str, Any]) -> None:
-        values = list(outcomes.values())
-        records = [None if isinstance(value, Refusal) else value for value in values]
-        refusals = [value if isinstance(value, Refusal) else None for value in values]
-        table = pa.table(
-            {
-                "input": pa.array(list(outcomes), type=pa.string()),
-                "record": struct_array_of(records, stage.output_type),
-                "refusal": struct_array_of(refusals, Refusal),
-            }
-        )
-        shard = self._stage_folder(stage, identity) / f"{digest_json(sorted(outcomes))[:32]}.parquet"
-        write_atomically(shard, lambda path: pq.write_table(table, path))
 
 
 class MemoryIndex:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import ray.data
 from ray.exceptions import RayTaskError
@@ -12,7 +13,8 @@ from ray.exceptions import RayTaskError
 from levo.song.files import DiskError
 from levo.song.schema import records_of_structs, struct_array_of
 from pipelines.flow.attempts import Attempts
-from pipelines.flow.executor import OpenStages, StageError, Trace
+from pipelines.flow.batch import DoneBatch, Trace
+from pipelines.flow.executor import OpenStages, StageError
 from pipelines.flow.pipeline import Pipeline, StageGroup
 from pipelines.flow.stage import Refusal
 
@@ -32,7 +34,7 @@ class RayExecutor:
 
     def run(
         self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
-    ) -> Iterator[list[Trace]]:
+    ) -> Iterator[DoneBatch]:
         """Yield batches in the order in which they are done."""
         if not items:
             return
@@ -56,7 +58,7 @@ class RayExecutor:
         try:
             for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
                 for batch in _unpacked(block):
-                    yield _traces(batch, pipeline)
+                    yield _done(batch, pipeline)
         except RayTaskError as error:
             refused = _DISK_ERROR.search(str(error))
             if refused:
@@ -145,18 +147,17 @@ def _input_table(pipeline: Pipeline[Any, Any], items: Sequence[Any]) -> pa.Table
     )
 
 
-def _traces(block: pa.Table, pipeline: Pipeline[Any, Any]) -> list[Trace]:
-    columns = [
-        records_of_structs(block.column(_output_column(place)), stage.output_type)
-        for place, stage in enumerate(pipeline.stages)
-    ]
-    refusals = records_of_structs(block.column(_REFUSAL), Refusal)
+def _done(block: pa.Table, pipeline: Pipeline[Any, Any]) -> DoneBatch:
+    outputs: list[Any] = [block.column(_output_column(place)).combine_chunks() for place in range(len(pipeline.stages))]
+    passed = np.sum([output.is_valid().to_numpy(zero_copy_only=False) for output in outputs], axis=0)
     seconds: list[Any] = block.column(_SECONDS).to_pylist()
-    rows = zip(block.column(_INDEX).to_numpy().tolist(), zip(*columns, strict=True), refusals, seconds, strict=True)
-    return [
-        Trace(index, tuple(output for output in outputs if output is not None), refusal, tuple(took))
-        for index, outputs, refusal, took in rows
-    ]
+    return DoneBatch(
+        tuple(block.column(_INDEX).to_numpy().tolist()),
+        tuple(passed.tolist()),
+        tuple(outputs),
+        tuple(records_of_structs(block.column(_REFUSAL), Refusal)),
+        tuple(map(tuple, seconds)),
+    )
 
 
 def _last_error(report: str) -> str:

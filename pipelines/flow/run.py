@@ -2,15 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
+import pyarrow as pa
+
+from levo.song.schema import struct_array_of
 from pipelines.flow.attempts import Attempts
-from pipelines.flow.executor import FAILED, Executor, StageError, Trace
+from pipelines.flow.batch import DoneBatch
+from pipelines.flow.executor import FAILED, Executor, StageError
 from pipelines.flow.identity import record_digest
-from pipelines.flow.journal import Noted
-from pipelines.flow.memory import Memory, MemoryIndex, Remembered
+from pipelines.flow.memory import Memory, MemoryIndex, Outcomes, Remembered
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
 
@@ -106,8 +109,8 @@ def run_in_parts(
         for num_stages, places in run.open_places().items():
             rest = pipeline.after(num_stages)
             try:
-                for traces in executor.run(rest, [run.latest[place] for place in places], attempts):
-                    run.take(num_stages, places, traces)
+                for done in executor.run(rest, [run.latest[place] for place in places], attempts):
+                    run.take(num_stages, places, done)
             finally:
                 run.flush()
         run.remember_failures()
@@ -144,7 +147,7 @@ class _Run:
         self._pipeline, self._memory, self._counts = pipeline, memory, counts
         self._chain = pipeline.chain
         self._digests = [record_digest(item) for item in items] if memory else []
-        self._pending: dict[int, dict[str, Any]] = defaultdict(dict)
+        self._pending: dict[int, list[Outcomes]] = defaultdict(list)
         self._failures: dict[int, dict[str, Any]] = defaultdict(dict)
         self._flushed_at_s = monotonic()
         self._start = [Remembered(0, item) for item in items]
@@ -166,22 +169,23 @@ class _Run:
                 places[start.num_stages].append(place)
         return places
 
-    def take(self, num_stages: int, places: Sequence[int], traces: Sequence[Trace]) -> None:
-        """Note a batch's traces through the stages after the first `num_stages`; `places` are by a trace's index."""
-        noted: list[Noted] = []
-        for trace in traces:
-            place = places[trace.index]
-            outcomes = [*trace.outputs, *([trace.refusal] if trace.refusal else [])]
-            self.latest[place] = outcomes[-1]
-            for stage, took_s in zip(self._pipeline.stages[num_stages:], trace.seconds, strict=False):
+    def take(self, num_stages: int, places: Sequence[int], done: DoneBatch) -> None:
+        """Note what the stages after the first `num_stages` made of a batch; `places` are by its indices."""
+        batch_places = [places[index] for index in done.indices]
+        for place, outcome in zip(batch_places, done.outcomes(self._pipeline), strict=True):
+            self.latest[place] = outcome
+        for took in done.seconds:
+            for stage, took_s in zip(self._pipeline.stages[num_stages:], took, strict=False):
                 self.stage_seconds[stage.name] += took_s
-            if self._memory:
-                noted += self._noted(num_stages, self._digests[place], outcomes)
         if self._memory:
-            self._journal.note(noted)
+            digests = [self._digests[place] for place in batch_places]
+            lasting = self._without_failures(num_stages, digests, done)
+            self._journal.note(digests, num_stages, lasting)
+            for step in range(len(done.outputs)):
+                self._pending[num_stages + step].append(_outcomes_of(step, digests, lasting))
             if monotonic() - self._flushed_at_s > REMEMBER_EVERY_S:
                 self.flush()
-        self._counts.add(done=len(traces), refused=sum(trace.refusal is not None for trace in traces))
+        self._counts.add(done=len(done.indices), refused=sum(refusal is not None for refusal in done.refusals))
 
     def result(self, weigh: Weigh) -> FlowResult[Any]:
         """Everything that came of the items."""
@@ -192,7 +196,8 @@ class _Run:
     def flush(self) -> None:
         """Write what is not yet remembered."""
         if self._memory:
-            self._memory.remember(self._pipeline, self._pending, self._chain)
+            for place, parts in self._pending.items():
+                self._memory.add(self._pipeline.stages[place], self._chain[place], _joined(parts))
             self._journal.remove()
             self._journal = self._memory.journal(self._pipeline, self._chain)
         self._pending.clear()
@@ -203,16 +208,15 @@ class _Run:
         if self._memory:
             self._memory.remember(self._pipeline, self._failures, self._chain)
 
-    def _noted(self, num_stages: int, digest: str, outcomes: list[Any]) -> list[Noted]:
-        """What is to be remembered of an item at once; a failure waits for what becomes of the others."""
-        last = outcomes[-1]
-        if isinstance(last, Refusal) and last.reason == FAILED:
-            outcomes = outcomes[:-1]
-            self._failures[num_stages + len(outcomes)][digest] = last
-            self._check_failures(last)
-        for step, outcome in enumerate(outcomes):
-            self._pending[num_stages + step][digest] = outcome
-        return [Noted(digest, num_stages, tuple(outcomes))] if outcomes else []
+    def _without_failures(self, num_stages: int, digests: Sequence[str], done: DoneBatch) -> DoneBatch:
+        """The batch as it is remembered at once; failures wait for what becomes of the other items."""
+        refusals = list(done.refusals)
+        for place, refusal in enumerate(done.refusals):
+            if refusal is not None and refusal.reason == FAILED:
+                self._failures[num_stages + done.num_passed[place]][digests[place]] = refusal
+                refusals[place] = None
+                self._check_failures(refusal)
+        return replace(done, refusals=tuple(refusals))
 
     def _check_failures(self, last: Refusal) -> None:
         num_failed = sum(map(len, self._failures.values()))
@@ -221,3 +225,28 @@ class _Run:
                 f"{num_failed} of {len(self.latest)} items failed; the last, {last.item_id}, in stage {last.stage!r}: "
                 f"{last.detail}"
             )
+
+
+def _outcomes_of(step: int, digests: Sequence[str], done: DoneBatch) -> Outcomes:
+    """The outcomes of the stage at `step`, of those items that passed it or were refused there."""
+    refused = [
+        refusal if passed == step else None for refusal, passed in zip(done.refusals, done.num_passed, strict=True)
+    ]
+    kept = [
+        place
+        for place, (passed, refusal) in enumerate(zip(done.num_passed, refused, strict=True))
+        if passed > step or refusal is not None
+    ]
+    return Outcomes(
+        tuple(digests[place] for place in kept),
+        done.outputs[step].take(pa.array(kept, pa.int64())),
+        struct_array_of([refused[place] for place in kept], Refusal),
+    )
+
+
+def _joined(parts: Sequence[Outcomes]) -> Outcomes:
+    return Outcomes(
+        tuple(digest for part in parts for digest in part.digests),
+        pa.concat_arrays([part.records for part in parts]),
+        pa.concat_arrays([part.refusals for part in parts]),
+    )

@@ -12,8 +12,8 @@ from typing import ClassVar
 import pytest
 
 from pipelines.flow.attempts import Attempts
+from pipelines.flow.batch import Trace, batch_of
 from pipelines.flow.executor import FAILED, KILLED, Executor, InProcessExecutor, StageError
-from pipelines.flow.journal import Noted
 from pipelines.flow.memory import Memory
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.run import run_flow
@@ -196,8 +196,9 @@ def test_a_journal_cut_short_gives_what_is_whole(tmp_path: Path) -> None:
     memory, chain = Memory(tmp_path / "memory"), pipeline.chain
     journal = memory.journal(pipeline, chain)
     for number in range(3):
-        journal.note([Noted(f"{number}", 0, (Squared(f"{number}", 1), Doubled(f"{number}", 2)))])
-    journal.note([Noted("3", 0, (Squared("3", 1), Refusal("3", "double", "bad", "so")))])
+        both = (Squared(f"{number}", 1), Doubled(f"{number}", 2))
+        journal.note([f"{number}"], 0, batch_of([Trace(0, both)], pipeline))
+    journal.note(["3"], 0, batch_of([Trace(0, (Squared("3", 1),), Refusal("3", "double", "bad", "so"))], pipeline))
     memory.recover(pipeline, chain)
     (path,) = (tmp_path / "memory").glob("*.journal")
     assert memory.recall(pipeline, ["0"]) == {}, "the journal of a run that lives is its own"
@@ -215,7 +216,7 @@ def test_a_journal_of_other_stages_gives_the_ones_that_are_the_same(tmp_path: Pa
     pipeline = Pipeline[Item, Doubled]((Square(tmp_path / "calls"), Double()))
     memory = Memory(tmp_path / "memory")
     journal = memory.journal(pipeline, pipeline.chain)
-    journal.note([Noted("0", 0, (Squared("0", 1), Doubled("0", 2)))])
+    journal.note(["0"], 0, batch_of([Trace(0, (Squared("0", 1), Doubled("0", 2)))], pipeline))
     del journal
     changed = Pipeline[Item, Doubled]((Square(tmp_path / "calls"), Double(raises=("x",))))
     memory.recover(changed, changed.chain)
