@@ -4,7 +4,7 @@ import fcntl
 import json
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from operator import itemgetter
@@ -121,11 +121,14 @@ class SnapshotStore:
             raise SnapshotError(f"{len(found)} snapshots in {self.folder} begin with {beginning!r}; there are {listed}")
         return self.open(found[0])
 
-    def publish(self, tables: Mapping[str, Rows], versions: Mapping[str, str]) -> Snapshot:
+    def publish(
+        self, tables: Mapping[str, Rows], versions: Mapping[str, str], guard: Callable[[], None] | None = None
+    ) -> Snapshot:
         """Write tables as the newest snapshot; the same content as the newest one changes nothing.
 
         A table that comes in parts is one file a part, and only one part of it is in memory at a time. Where writing
-        fails (a full disk, a kill) the pointer stays and readers see the snapshot before.
+        fails (a full disk, a kill) the pointer stays and readers see the snapshot before. `guard` is called at the last
+        moment: where it raises (a lease that was lost) nothing is published.
         """
         with self._lock(), writing(self.folder):
             self._remove_drafts()
@@ -140,6 +143,8 @@ class SnapshotStore:
                     flush_to_disk(place.parent)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
+            if guard is not None:
+                guard()
             if parent is None or parent.manifest.snapshot_id != manifest.snapshot_id:
                 write_bytes_atomically(self.folder / POINTER, f"{manifest.snapshot_id}\n".encode())
             return self.open(manifest.snapshot_id)

@@ -52,6 +52,19 @@ def test_a_full_disk_leaves_the_snapshot_before(tmp_path: Path, small_disk: Smal
     assert records_of(store.publish({"fruit": table_of(MANY, Fruit)}, {}).table("fruit"), Fruit) == MANY
 
 
+def test_a_guard_that_raises_publishes_nothing(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    before = store.publish({"fruit": table_of(APPLES, Fruit)}, {})
+
+    def lost() -> None:
+        raise RuntimeError("the lease is lost")
+
+    with pytest.raises(RuntimeError, match="the lease is lost"):
+        store.publish({"fruit": table_of(MANY, Fruit)}, {}, lost)
+    assert store.current() == before
+    assert store.publish({"fruit": table_of(MANY, Fruit)}, {}, lambda: None) != before
+
+
 def test_what_a_killed_publisher_left_is_cleared_away(tmp_path: Path) -> None:
     left = tmp_path / "snapshots" / ".1234.partial"
     left.mkdir(parents=True)

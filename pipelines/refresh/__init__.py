@@ -1,0 +1,1 @@
+"""The nightly refresh of preference data: leases, journals and decisions that survive kills."""

@@ -1,0 +1,108 @@
+"""A lease on a piece of work: one holder at a time, and a number by which one that overslept is kept from committing.
+
+M. Burrows: The Chubby lock service, OSDI 2006 (sequencers); clocks of holders may differ by less than `SLACK_S`.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from pipelines.flow.pointers import MovedPointerError, Pointed, Pointer
+
+SLACK_S = 5.0
+Clock = Callable[[], float]
+
+
+class HeldLeaseError(RuntimeError):
+    """Somebody else holds the lease."""
+
+
+class LostLeaseError(RuntimeError):
+    """The lease ran out and somebody else took it: what was done under it must not be committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """Who holds it under which number, and until when (seconds since the epoch); one that was given back has ended."""
+
+    holder: str
+    token: int
+    until_s: float
+
+
+class Lease:
+    """A lease that lies in a pointer; every taking raises its token by one, renewing and giving back keep it."""
+
+    def __init__(self, pointer: Pointer, holder: str, length_s: float = 120.0, clock: Clock = time.time) -> None:
+        if length_s <= SLACK_S:
+            raise ValueError(f"length_s is {length_s}; expected more than {SLACK_S:g}, which clocks may differ by")
+        self._pointer, self._holder, self._length_s, self._clock = pointer, holder, length_s, clock
+        self._seen: Pointed | None = None
+        self._token = 0
+
+    @property
+    def token(self) -> int:
+        """The number under which it is held; 0 where it never was."""
+        return self._token
+
+    def take(self) -> int:
+        """Take it, or raise HeldLeaseError with who holds it; the token is larger than any before."""
+        seen = self._pointer.read()
+        state = None if seen is None else _state(seen)
+        if state is not None and self._clock() < state.until_s + SLACK_S:
+            raise HeldLeaseError(f"{state.holder} is at work (token {state.token}) until {_shown(state.until_s)}")
+        token = 1 if state is None else state.token + 1
+        try:
+            self._seen = self._put(seen, token, self._clock() + self._length_s)
+        except MovedPointerError:
+            now = self._pointer.read()
+            holder = "somebody else" if now is None else _state(now).holder
+            raise HeldLeaseError(f"{holder} took it at the same time") from None
+        self._token = token
+        return token
+
+    def renew(self) -> None:
+        """Hold it for another length from now; raises LostLeaseError where it was taken meanwhile."""
+        self._seen = self._moved(self._clock() + self._length_s)
+
+    def check(self) -> None:
+        """Raise LostLeaseError unless it is held, by this holder, right now: to be called just before a commit."""
+        now = self._pointer.read()
+        state = None if now is None else _state(now)
+        if state is None or (state.holder, state.token) != (self._holder, self._token):
+            raise LostLeaseError(f"{self._holder} lost its lease (token {self._token}){_to_whom(state)}")
+        if self._clock() >= state.until_s:
+            raise LostLeaseError(
+                f"the lease of {self._holder} (token {self._token}) ran out at {_shown(state.until_s)}"
+            )
+
+    def give_back(self) -> None:
+        """Let it end now; one that was lost meanwhile stays its new holder's."""
+        try:
+            self._moved(0.0)
+        except LostLeaseError:
+            return
+
+    def _moved(self, until_s: float) -> Pointed:
+        try:
+            return self._put(self._seen, self._token, until_s)
+        except MovedPointerError:
+            now = self._pointer.read()
+            state = None if now is None else _state(now)
+            raise LostLeaseError(f"{self._holder} lost its lease (token {self._token}){_to_whom(state)}") from None
+
+    def _put(self, seen: Pointed | None, token: int, until_s: float) -> Pointed:
+        return self._pointer.move(seen, json.dumps(asdict(LeaseState(self._holder, token, until_s))))
+
+
+def _state(pointed: Pointed) -> LeaseState:
+    return LeaseState(**json.loads(pointed.text))
+
+
+def _to_whom(state: LeaseState | None) -> str:
+    return "" if state is None else f" to {state.holder} (token {state.token})"
+
+
+def _shown(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
