@@ -1,0 +1,112 @@
+"""Whether a night's pairs are worth a training: a pure function from facts to a decision with its reasons."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+from levo.song.scores import Axis
+
+
+@dataclass(frozen=True, slots=True)
+class AxisFacts:
+    """One preference's pairs after ageing: all, those that no champion was trained on, and how many songs made them.
+
+    `judge_agreement` is the share of new pairs on which a judge that made none of them prefers the same song; None
+    where it was not asked.
+    """
+
+    num_pairs: int
+    num_new: int
+    num_candidates: int
+    judge_agreement: float | None = None
+
+    @property
+    def pair_yield(self) -> float:
+        """New pairs a candidate."""
+        return self.num_new / self.num_candidates if self.num_candidates else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshFacts:
+    """What is known when a night's pairs are there; `earlier_yields` are those of the nights before, by axis."""
+
+    axes: Mapping[Axis, AxisFacts]
+    nights_since_training: int | None
+    """None where no champion was trained yet."""
+    earlier_yields: Mapping[Axis, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRules:
+    """From when on a training pays."""
+
+    min_pairs: int = 64
+    """An axis with fewer pairs is not trained on."""
+    min_new_share: float = 0.2
+    """Share of an axis's pairs that are new."""
+    min_nights: int = 1
+    """Nights between trainings."""
+    min_agreement: float = 0.55
+    """Below it the judges that make pairs and those that made none disagree about what is better."""
+    min_yield_share: float = 0.5
+    """Of the median yield of the nights before; a sudden drop says that something broke."""
+
+    def __post_init__(self) -> None:
+        if self.min_pairs < 1 or self.min_nights < 0:
+            raise ValueError(f"min_pairs is {self.min_pairs}, min_nights {self.min_nights}; expected >= 1 and >= 0")
+        for name in ("min_new_share", "min_agreement", "min_yield_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected a share between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which preferences are trained on (none: no training), and why; `alarms` are for a person, whatever is decided."""
+
+    axes: tuple[Axis, ...]
+    reasons: tuple[str, ...]
+    alarms: tuple[str, ...] = ()
+
+    @property
+    def retrains(self) -> bool:
+        """Whether there is a training."""
+        return bool(self.axes)
+
+
+def decide(facts: RefreshFacts, rules: DecisionRules | None = None) -> Decision:
+    """Train on every axis that has pairs enough, new ones enough, and no sign that its pairs are wrong."""
+    rules = rules or DecisionRules()
+    alarms = tuple(alarm for axis, found in facts.axes.items() for alarm in _alarms(axis, found, facts, rules))
+    nights = facts.nights_since_training
+    if nights is not None and nights < rules.min_nights:
+        return Decision((), (f"{nights} nights since the last training; expected {rules.min_nights} or more",), alarms)
+    axes, reasons = [], []
+    for axis, found in facts.axes.items():
+        against = _against(found, rules, is_first=nights is None)
+        if any(alarm.startswith(f"{axis.value}:") for alarm in alarms):
+            against = "its alarm"
+        if against is None:
+            axes.append(axis)
+        told = f"{found.num_new} new of {found.num_pairs} pairs"
+        reasons.append(f"{axis.value}: {told}" + ("" if against is None else f"; not trained on: {against}"))
+    return Decision(tuple(axes), tuple(reasons), alarms)
+
+
+def _against(found: AxisFacts, rules: DecisionRules, *, is_first: bool) -> str | None:
+    if found.num_pairs < rules.min_pairs:
+        return f"fewer than {rules.min_pairs} pairs"
+    if not is_first and found.num_new < rules.min_new_share * found.num_pairs:
+        return f"fewer than {rules.min_new_share:.0%} are new"
+    return None
+
+
+def _alarms(axis: Axis, found: AxisFacts, facts: RefreshFacts, rules: DecisionRules) -> list[str]:
+    told = []
+    agreement = found.judge_agreement
+    if agreement is not None and agreement < rules.min_agreement:
+        told.append(f"{axis.value}: judges that made no pair agree with {agreement:.2f} of them")
+    earlier = facts.earlier_yields.get(axis, ())
+    usual = median(earlier) if earlier else 0.0
+    if found.pair_yield < rules.min_yield_share * usual:
+        told.append(f"{axis.value}: {found.pair_yield:.2f} pairs a candidate, {usual:.2f} in the nights before")
+    return told
