@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -13,6 +14,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+
+from tests.pipelines.corpus.s3_server import S3Server
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _ENVIRONMENT = {
@@ -139,3 +142,22 @@ def local_ray() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3-compatible server that lasts for all tests of a process."""
+    server = S3Server(tmp_path_factory.mktemp("s3") / "log")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a new bucket, which the environment leads to."""
+    for name, value in {**s3_server.environment, "AWS_ENDPOINT_URL": s3_server.url}.items():
+        monkeypatch.setenv(name, value)
+    name = f"levo-{uuid.uuid4().hex[:12]}"
+    s3_server.client().create_bucket(Bucket=name)
+    return f"s3://{name}"

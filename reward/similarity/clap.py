@@ -19,7 +19,7 @@ from levo.song.digest import digest_file, digest_json
 from levo.song.scores import Score
 from levo.song.waveform import Waveform
 from reward.audible import why_unheard
-from reward.similarity.embedding import Embedding, HeardSongs, check_equal, cosine
+from reward.similarity.embedding import Embedding, HeardSongs, check_equal, cosine, scores_to_text
 from reward.similarity.windows import windows_of
 
 SHORTEST_SONG_S = 1.0
@@ -77,12 +77,7 @@ class ClapSimilarity:
     def similarity_to_text(self, songs: Sequence[Waveform], descriptions: Sequence[Description]) -> list[Score]:
         """Cosine of each song with its own description's text."""
         check_equal(songs, descriptions, "descriptions")
-        texts = [", ".join(description.tags) for description in descriptions]
-        vectors = iter(self.embed_text([text for text in texts if text])) if any(texts) else iter(())
-        of_text = [
-            Embedding(next(vectors)) if text else Embedding(None, "the description has no tags") for text in texts
-        ]
-        return [cosine(song, text) for song, text in zip(self._songs(songs), of_text, strict=True)]
+        return scores_to_text(self._songs(songs), descriptions, self.embed_text)
 
     def similarity_to_audio(self, songs: Sequence[Waveform], prompts: Sequence[Waveform]) -> list[Score]:
         """Cosine of each song with its own audio prompt."""

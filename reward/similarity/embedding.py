@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from jaxtyping import Float32
 from torch import Tensor
 
+from levo.song.description import Description
 from levo.song.digest import digest_bytes
 from levo.song.scores import Score, missing_score
 from levo.song.waveform import Waveform
@@ -49,6 +50,18 @@ def cosine(one: Embedding, other: Embedding) -> Score:
     if one.vector is None or other.vector is None:
         return missing_score(str(one.missing or other.missing))
     return Score(float(one.vector @ other.vector))
+
+
+def scores_to_text(
+    songs: Sequence[Embedding],
+    descriptions: Sequence[Description],
+    embed_text: Callable[[Sequence[str]], Float32[Tensor, "text embedding"]],
+) -> list[Score]:
+    """Cosine of each song with its own description's text: its tags with commas between them."""
+    texts = [", ".join(description.tags) for description in descriptions]
+    vectors = iter(embed_text([text for text in texts if text])) if any(texts) else iter(())
+    of_text = [Embedding(next(vectors)) if text else Embedding(None, "the description has no tags") for text in texts]
+    return [cosine(song, text) for song, text in zip(songs, of_text, strict=True)]
 
 
 def check_equal(songs: Sequence[Waveform], others: Sequence[object], name: str) -> None:

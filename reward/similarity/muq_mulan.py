@@ -17,7 +17,7 @@ from levo.song.scores import Score
 from levo.song.waveform import Waveform
 from reward.audible import why_unheard
 from reward.muq import folder_beside, folder_digest, load_hub_model, muq_model, muq_package, read_config
-from reward.similarity.embedding import Embedding, HeardSongs, check_equal, cosine
+from reward.similarity.embedding import Embedding, HeardSongs, check_equal, cosine, scores_to_text
 
 SHORTEST_SONG_S = 1.0
 _KIND = "MuQ-MuLan"
@@ -62,12 +62,7 @@ class MuqMulanSimilarity:
     def similarity_to_text(self, songs: Sequence[Waveform], descriptions: Sequence[Description]) -> list[Score]:
         """MuQ-T: each song's latent times that of its own description's text."""
         check_equal(songs, descriptions, "descriptions")
-        texts = [", ".join(description.tags) for description in descriptions]
-        of_text = [
-            Embedding(self.embed_text([text])[0]) if text else Embedding(None, "the description has no tags")
-            for text in texts
-        ]
-        return [cosine(song, text) for song, text in zip(self._songs(songs), of_text, strict=True)]
+        return scores_to_text(self._songs(songs), descriptions, self.embed_text)
 
     def similarity_to_audio(self, songs: Sequence[Waveform], prompts: Sequence[Waveform]) -> list[Score]:
         """MuQ-A: each song's latent times that of its own audio prompt."""

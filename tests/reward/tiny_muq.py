@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from reward.muq import muq_model, muq_package
+from tests.reward.word_tokenizer import write_word_tokenizer
 
 MUQ, MULAN, ROBERTA = "MuQ-large-msd-iter", "MuQ-MuLan-large", "xlm-roberta-base"
 WORDS = ("female", "male", "dark", "bright", "piano", "guitar", ",")
@@ -54,8 +55,7 @@ def write_muq(folder: Path) -> Path:
 
 def write_roberta(folder: Path) -> Path:
     """A text model's folder, without the weights, which MuLan's hold."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast, XLMRobertaConfig
+    from transformers import XLMRobertaConfig
 
     XLMRobertaConfig(
         vocab_size=20,
@@ -66,15 +66,7 @@ def write_roberta(folder: Path) -> Path:
         max_position_embeddings=40,
         pad_token_id=1,
     ).save_pretrained(folder)
-    vocabulary = {word: place for place, word in enumerate(("<s>", "<pad>", "</s>", "<unk>", *WORDS))}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation()])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
-    ).save_pretrained(folder)
+    write_word_tokenizer(folder, WORDS)
     return folder
 
 

@@ -1,7 +1,6 @@
 """A corpus to a bucket and back: only what is missing goes, the pointer goes last, and nobody is written over."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from pipelines.flow.objects import ObjectError
 from pipelines.flow.pointers import MovedPointerError
 from pipelines.flow.snapshot import SnapshotError
 from pipelines.flow.stores import RemoteStore
-from tests.pipelines.corpus.s3_server import S3Server
 from tests.pipelines.corpus.test_corpus_flow import models, write_recordings, write_tone
 
 pytest.importorskip("obstore", reason="the extra `bucket` is not installed")
@@ -26,25 +24,11 @@ def quiet(_done: int, _total: int) -> None:
     """Nobody watches."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    found = S3Server(tmp_path_factory.mktemp("s3") / "log")
-    found.start()
-    yield found
-    found.stop()
-
-
 @pytest.fixture(params=["folder", "bucket"])
-def remote(
-    request: pytest.FixtureRequest, tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
-) -> RemoteStore:
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> RemoteStore:
     if request.param == "folder":
         return RemoteStore(str(tmp_path / "elsewhere"))
-    for name, value in {**server.environment, "AWS_ENDPOINT_URL": server.url}.items():
-        monkeypatch.setenv(name, value)
-    bucket = f"corpora-{abs(hash(tmp_path)) % 10**9}"
-    server.client().create_bucket(Bucket=bucket)
-    return RemoteStore(f"s3://{bucket}/deep/corpus")
+    return RemoteStore(f"{request.getfixturevalue('s3_bucket')}/deep/corpus")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from levo.song.description import Description
 from levo.song.waveform import Waveform, mono_waveform
 from reward.similarity.clap import ClapSimilarity
 from reward.similarity.windows import windows_of
+from tests.reward.word_tokenizer import write_word_tokenizer
 
 RATE = 48_000
 WINDOW_S = 2
@@ -21,8 +22,7 @@ WORDS = ("female", "male", "dark", "bright", "piano", "guitar", ",")
 
 def write_tiny_clap(place: Path, truncation: str) -> None:
     """A small random CLAP in the Hugging Face format."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, PreTrainedTokenizerFast
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
     audio = {
         "spec_size": 64,
@@ -51,15 +51,7 @@ def write_tiny_clap(place: Path, truncation: str) -> None:
     ClapFeatureExtractor(
         feature_size=16, sampling_rate=RATE, hop_length=480, max_length_s=WINDOW_S, truncation=truncation
     ).save_pretrained(place)
-    vocabulary = {word: place for place, word in enumerate(("<s>", "<pad>", "</s>", "<unk>", *WORDS))}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation()])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>"
-    ).save_pretrained(place)
+    write_word_tokenizer(place, WORDS)
 
 
 @pytest.fixture(scope="module", params=["rand_trunc", "fusion"])
