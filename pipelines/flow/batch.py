@@ -10,6 +10,8 @@ from levo.song.schema import records_of_structs, struct_array_of
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
 
+FAILED = "failed in a stage"
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:

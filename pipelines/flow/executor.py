@@ -6,13 +6,13 @@ from time import perf_counter
 from typing import Any, ClassVar, Protocol
 
 from pipelines.flow.attempts import Attempts
-from pipelines.flow.batch import DoneBatch, Trace, batch_of
+from pipelines.flow.batch import FAILED, DoneBatch, Trace, batch_of
 from pipelines.flow.identity import record_digest
+from pipelines.flow.journal import JournalOrder
 from pipelines.flow.model_source import ChangedModelError
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal, Stage, Work
 
-FAILED = "failed in a stage"
 KILLED = "killed its worker"
 
 
@@ -29,6 +29,14 @@ class _ItemError(Exception):
         self.outputs: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Noting:
+    """Where outcomes are noted as they are there, and the digest of each item's first input."""
+
+    order: JournalOrder
+    digests: Sequence[str]
+
+
 class Executor(Protocol):
     """Runs items through a pipeline; each item is in one batch, and batches come as they are done."""
 
@@ -38,9 +46,13 @@ class Executor(Protocol):
         ...
 
     def run(
-        self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
+        self,
+        pipeline: Pipeline[Any, Any],
+        items: Sequence[Any],
+        attempts: Attempts | None = None,
+        noting: Noting | None = None,
     ) -> Iterator[DoneBatch]:
-        """Yield what became of every item, those of a batch together.
+        """Yield what became of every item, those of a batch together; with `noting` whoever worked notes it first.
 
         With `attempts`, an item that kills its worker again and again, or whose stage raises even when it is tried
         alone, is refused and the others go on; without, an exception of a stage ends the run. What the disk or the
@@ -57,14 +69,22 @@ class InProcessExecutor:
     num_workers: ClassVar[int] = 1
 
     def run(
-        self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
+        self,
+        pipeline: Pipeline[Any, Any],
+        items: Sequence[Any],
+        attempts: Attempts | None = None,
+        noting: Noting | None = None,
     ) -> Iterator[DoneBatch]:
         """Yield batches in the order of the items."""
         stages = OpenStages(pipeline.stages, attempts)
+        journal = None if noting is None else noting.order.open()
         for start in range(0, len(items), self.batch_size):
             batch = items[start : start + self.batch_size]
             traces = stages.run(batch)
-            yield batch_of([replace(trace, index=start + trace.index) for trace in traces], pipeline)
+            done = batch_of([replace(trace, index=start + trace.index) for trace in traces], pipeline)
+            if journal is not None and noting is not None:
+                journal.note(noting.digests[start : start + len(batch)], done)
+            yield done
 
 
 class OpenStages:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from levo.song.digest import digest_json
 from levo.song.files import write_atomically, write_json
 from levo.song.schema import records_of_structs, struct_array_of
-from pipelines.flow.journal import Journal, left_journals
+from pipelines.flow.journal import RunJournals, left_journals
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal, Stage
 
@@ -54,9 +54,9 @@ class Memory:
         chain = zip(pipeline.stages, pipeline.chain, strict=True)
         return MemoryIndex([_StageIndex(self._stage_folder(*link), link[0].output_type) for link in chain])
 
-    def journal(self, pipeline: Pipeline[Any, Any], chain: Sequence[str]) -> Journal:
-        """A new journal of a run's outcomes until they are remembered."""
-        return Journal(self.folder, pipeline, chain)
+    def journals(self) -> RunJournals:
+        """The journals of a new run, which hold its outcomes until they are remembered."""
+        return RunJournals(self.folder)
 
     def recover(self, pipeline: Pipeline[Any, Any], chain: Sequence[str]) -> None:
         """Remember what killed runs left in their journals; those of runs that live are left alone."""

@@ -14,14 +14,15 @@ from levo.song.files import DiskError
 from levo.song.schema import records_of_structs, struct_array_of
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.batch import DoneBatch, Trace
-from pipelines.flow.executor import OpenStages, StageError
+from pipelines.flow.executor import Noting, OpenStages, StageError
+from pipelines.flow.journal import JournalOrder
 from pipelines.flow.pipeline import Pipeline, StageGroup
 from pipelines.flow.stage import Refusal
 
 _BATCHES_PER_WORKER = 4
 _DISK_ERROR = re.compile(rf"{DiskError.__name__}: (.+)")
 _INDEX, _REFUSAL, _SECONDS = "index", "refusal", "seconds"
-_NUMBER, _BATCH = "id", "batch"
+_NUMBER, _BATCH, _DIGEST = "id", "batch", "digest"
 _SECONDS_TYPE = pa.list_(pa.float64())
 
 
@@ -33,7 +34,11 @@ class RayExecutor:
     batch_size: int = 32
 
     def run(
-        self, pipeline: Pipeline[Any, Any], items: Sequence[Any], attempts: Attempts | None = None
+        self,
+        pipeline: Pipeline[Any, Any],
+        items: Sequence[Any],
+        attempts: Attempts | None = None,
+        noting: Noting | None = None,
     ) -> Iterator[DoneBatch]:
         """Yield batches in the order in which they are done."""
         if not items:
@@ -44,11 +49,11 @@ class RayExecutor:
         num_batches = -(-len(items) // batch_size)
         # Numbers of batches travel to the first workers, which have the items: no task is needed to cut them up.
         dataset = ray.data.range(num_batches, override_num_blocks=num_batches)
-        given = _Items(ray.put(_input_table(pipeline, items)), batch_size)
+        given = _Items(ray.put(_input_table(pipeline, items, noting)), batch_size)
         for group in pipeline.groups:
             dataset = dataset.map_batches(
                 _Worker,
-                fn_constructor_args=(group, attempts, given if group.start == 0 else None),
+                fn_constructor_args=(group, attempts, noting and noting.order, given if group.start == 0 else None),
                 batch_size=None,
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(size=num_workers),
@@ -58,7 +63,7 @@ class RayExecutor:
         try:
             for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
                 for batch in _unpacked(block):
-                    yield _done(batch, pipeline)
+                    yield _done(batch, range(len(pipeline.stages)))
         except RayTaskError as error:
             refused = _DISK_ERROR.search(str(error))
             if refused:
@@ -79,8 +84,11 @@ class _Items:
 
 
 class _Worker:
-    def __init__(self, group: StageGroup, attempts: Attempts | None, items: _Items | None) -> None:
+    def __init__(
+        self, group: StageGroup, attempts: Attempts | None, order: JournalOrder | None, items: _Items | None
+    ) -> None:
         self._group = group
+        self._journal = None if order is None else order.open()
         self._stages = OpenStages(group.stages, attempts)
         self._batch_size = items.batch_size if items else 0
         self._table: pa.Table | None = ray.get(items.table) if items else None
@@ -100,7 +108,13 @@ class _Worker:
         records = records_of_structs(inputs, self._group.stages[0].input_type)
         traces = self._stages.run(records)
         places = [place for place, is_alive in enumerate(alive.to_pylist()) if is_alive]
-        return _extended(block, self._group, dict(zip(places, traces, strict=True)))
+        extended = _extended(block, self._group, dict(zip(places, traces, strict=True)))
+        if self._journal is not None and places:
+            mine = extended.filter(alive)
+            digests = [str(digest) for digest in mine.column(_DIGEST).to_pylist()]
+            group = range(self._group.start, self._group.start + len(self._group.stages))
+            self._journal.note(digests, _done(mine, group), self._group.start)
+        return extended
 
 
 def _packed(batches: Sequence[pa.Table]) -> pa.Table:
@@ -136,10 +150,11 @@ def _extended(block: pa.Table, group: StageGroup, traces: dict[int, Trace]) -> p
     return block.set_column(block.column_names.index(_REFUSAL), _REFUSAL, struct_array_of(refusals, Refusal))
 
 
-def _input_table(pipeline: Pipeline[Any, Any], items: Sequence[Any]) -> pa.Table:
+def _input_table(pipeline: Pipeline[Any, Any], items: Sequence[Any], noting: Noting | None) -> pa.Table:
     return pa.table(
         {
             _INDEX: pa.array(range(len(items)), type=pa.int64()),
+            _DIGEST: pa.array([None] * len(items) if noting is None else noting.digests, pa.string()),
             _output_column(-1): struct_array_of(items, pipeline.input_type),
             _REFUSAL: struct_array_of([None] * len(items), Refusal),
             _SECONDS: pa.array([[]] * len(items), _SECONDS_TYPE),
@@ -147,8 +162,9 @@ def _input_table(pipeline: Pipeline[Any, Any], items: Sequence[Any]) -> pa.Table
     )
 
 
-def _done(block: pa.Table, pipeline: Pipeline[Any, Any]) -> DoneBatch:
-    outputs: list[Any] = [block.column(_output_column(place)).combine_chunks() for place in range(len(pipeline.stages))]
+def _done(block: pa.Table, stages: Iterable[int]) -> DoneBatch:
+    """What the stages at these places made of a block's items."""
+    outputs: list[Any] = [block.column(_output_column(place)).combine_chunks() for place in stages]
     passed = np.sum([output.is_valid().to_numpy(zero_copy_only=False) for output in outputs], axis=0)
     seconds: list[Any] = block.column(_SECONDS).to_pylist()
     return DoneBatch(

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from levo.song.schema import struct_array_of
 from pipelines.flow.attempts import Attempts
-from pipelines.flow.batch import DoneBatch
-from pipelines.flow.executor import FAILED, Executor, StageError
+from pipelines.flow.batch import FAILED, DoneBatch
+from pipelines.flow.executor import Executor, Noting, StageError
 from pipelines.flow.identity import record_digest
+from pipelines.flow.journal import RunJournals
 from pipelines.flow.memory import Memory, MemoryIndex, Outcomes, Remembered
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
@@ -99,22 +100,29 @@ def run_in_parts(
     A part begins when the one before it has ended and been taken. `items` are asked for a part at a time. `weigh`
     measures a record, or a refusal; what a run adds to it is told.
     """
-    index = None
+    counts = _Counts(len(items), progress)
+    index, journals = None, None
     if memory:
         memory.recover(pipeline, pipeline.chain)
-        index = memory.index(pipeline)
-    counts = _Counts(len(items), progress)
-    for start in range(0, max(len(items), 1), part_size):
-        run = _Run(pipeline, items[start : start + part_size], memory, index, counts)
-        for num_stages, places in run.open_places().items():
-            rest = pipeline.after(num_stages)
-            try:
-                for done in executor.run(rest, [run.latest[place] for place in places], attempts):
-                    run.take(num_stages, places, done)
-            finally:
-                run.flush()
-        run.remember_failures()
-        yield run.result(weigh)
+        index, journals = memory.index(pipeline), memory.journals()
+    try:
+        for start in range(0, max(len(items), 1), part_size):
+            run = _Run(pipeline, items[start : start + part_size], memory, index, counts)
+            for num_stages, places in run.open_places().items():
+                noting = run.noting(journals, num_stages, places)
+                rest = pipeline.after(num_stages)
+                try:
+                    for done in executor.run(rest, [run.latest[place] for place in places], attempts, noting):
+                        run.take(num_stages, places, done)
+                finally:
+                    run.flush()
+                if journals:
+                    journals.remove()
+            run.remember_failures()
+            yield run.result(weigh)
+    finally:
+        if journals:
+            journals.close()
 
 
 class _Counts:
@@ -152,7 +160,6 @@ class _Run:
         self._flushed_at_s = monotonic()
         self._start = [Remembered(0, item) for item in items]
         if memory and index:
-            self._journal = memory.journal(pipeline, self._chain)
             known = index.recall(self._digests)
             self._start = [known.get(digest, new) for digest, new in zip(self._digests, self._start, strict=True)]
         self.latest: list[Any] = [start.outcome for start in self._start]
@@ -169,6 +176,12 @@ class _Run:
                 places[start.num_stages].append(place)
         return places
 
+    def noting(self, journals: RunJournals | None, num_stages: int, places: Sequence[int]) -> Noting | None:
+        """Where the workers note what becomes of these items; nowhere without a memory."""
+        if journals is None:
+            return None
+        return Noting(journals.order(self._pipeline, num_stages), [self._digests[place] for place in places])
+
     def take(self, num_stages: int, places: Sequence[int], done: DoneBatch) -> None:
         """Note what the stages after the first `num_stages` made of a batch; `places` are by its indices."""
         batch_places = [places[index] for index in done.indices]
@@ -180,7 +193,6 @@ class _Run:
         if self._memory:
             digests = [self._digests[place] for place in batch_places]
             lasting = self._without_failures(num_stages, digests, done)
-            self._journal.note(digests, num_stages, lasting)
             for step in range(len(done.outputs)):
                 self._pending[num_stages + step].append(_outcomes_of(step, digests, lasting))
             if monotonic() - self._flushed_at_s > REMEMBER_EVERY_S:
@@ -198,8 +210,6 @@ class _Run:
         if self._memory:
             for place, parts in self._pending.items():
                 self._memory.add(self._pipeline.stages[place], self._chain[place], _joined(parts))
-            self._journal.remove()
-            self._journal = self._memory.journal(self._pipeline, self._chain)
         self._pending.clear()
         self._flushed_at_s = monotonic()
 

@@ -12,8 +12,8 @@ from typing import ClassVar
 import pytest
 
 from pipelines.flow.attempts import Attempts
-from pipelines.flow.batch import Trace, batch_of
-from pipelines.flow.executor import FAILED, KILLED, Executor, InProcessExecutor, StageError
+from pipelines.flow.batch import FAILED, Trace, batch_of
+from pipelines.flow.executor import KILLED, Executor, InProcessExecutor, StageError
 from pipelines.flow.memory import Memory
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.run import run_flow
@@ -194,11 +194,12 @@ def test_an_item_that_kills_the_whole_program_is_given_up_too(tmp_path: Path) ->
 def test_a_journal_cut_short_gives_what_is_whole(tmp_path: Path) -> None:
     pipeline = Pipeline[Item, Doubled]((Square(tmp_path / "calls"), Double()))
     memory, chain = Memory(tmp_path / "memory"), pipeline.chain
-    journal = memory.journal(pipeline, chain)
+    journals = memory.journals()
+    journal = journals.order(pipeline, 0).open()
     for number in range(3):
         both = (Squared(f"{number}", 1), Doubled(f"{number}", 2))
-        journal.note([f"{number}"], 0, batch_of([Trace(0, both)], pipeline))
-    journal.note(["3"], 0, batch_of([Trace(0, (Squared("3", 1),), Refusal("3", "double", "bad", "so"))], pipeline))
+        journal.note([f"{number}"], batch_of([Trace(0, both)], pipeline))
+    journal.note(["3"], batch_of([Trace(0, (Squared("3", 1),), Refusal("3", "double", "bad", "so"))], pipeline))
     memory.recover(pipeline, chain)
     (path,) = (tmp_path / "memory").glob("*.journal")
     assert memory.recall(pipeline, ["0"]) == {}, "the journal of a run that lives is its own"
@@ -215,9 +216,9 @@ def test_a_journal_cut_short_gives_what_is_whole(tmp_path: Path) -> None:
 def test_a_journal_of_other_stages_gives_the_ones_that_are_the_same(tmp_path: Path) -> None:
     pipeline = Pipeline[Item, Doubled]((Square(tmp_path / "calls"), Double()))
     memory = Memory(tmp_path / "memory")
-    journal = memory.journal(pipeline, pipeline.chain)
-    journal.note(["0"], 0, batch_of([Trace(0, (Squared("0", 1), Doubled("0", 2)))], pipeline))
-    del journal
+    journals = memory.journals()
+    journals.order(pipeline, 0).open().note(["0"], batch_of([Trace(0, (Squared("0", 1), Doubled("0", 2)))], pipeline))
+    journals.close()
     changed = Pipeline[Item, Doubled]((Square(tmp_path / "calls"), Double(raises=("x",))))
     memory.recover(changed, changed.chain)
     assert memory.recall(changed, ["0"])["0"].num_stages == 1
