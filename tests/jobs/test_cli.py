@@ -24,9 +24,9 @@ def _install_command(monkeypatch: pytest.MonkeyPatch, main: Callable[[Sequence[s
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
-def test_every_command_is_a_module_with_a_main(command: cli.Command) -> None:
+def test_every_command_is_a_function_of_its_module(command: cli.Command) -> None:
     assert importlib.util.find_spec(command.module) is not None, f"{command.name}: no module {command.module}"
-    assert callable(importlib.import_module(command.module).main)
+    assert callable(getattr(importlib.import_module(command.module), command.function))
 
 
 @pytest.mark.parametrize("words", [["--help"], *([command.name, "--help"] for command in cli.COMMANDS)], ids=" ".join)
