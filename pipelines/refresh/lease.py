@@ -56,8 +56,8 @@ class Lease:
         try:
             self._seen = self._put(seen, token, self._clock() + self._length_s)
         except MovedPointerError:
-            now = self._pointer.read()
-            holder = "somebody else" if now is None else _state(now).holder
+            state = self._now()
+            holder = "somebody else" if state is None else state.holder
             raise HeldLeaseError(f"{holder} took it at the same time") from None
         self._token = token
         return token
@@ -68,10 +68,9 @@ class Lease:
 
     def check(self) -> None:
         """Raise LostLeaseError unless it is held, by this holder, right now: to be called just before a commit."""
-        now = self._pointer.read()
-        state = None if now is None else _state(now)
+        state = self._now()
         if state is None or (state.holder, state.token) != (self._holder, self._token):
-            raise LostLeaseError(f"{self._holder} lost its lease (token {self._token}){_to_whom(state)}")
+            raise self._lost(state)
         if self._clock() >= state.until_s:
             raise LostLeaseError(
                 f"the lease of {self._holder} (token {self._token}) ran out at {_shown(state.until_s)}"
@@ -88,9 +87,15 @@ class Lease:
         try:
             return self._put(self._seen, self._token, until_s)
         except MovedPointerError:
-            now = self._pointer.read()
-            state = None if now is None else _state(now)
-            raise LostLeaseError(f"{self._holder} lost its lease (token {self._token}){_to_whom(state)}") from None
+            raise self._lost(self._now()) from None
+
+    def _now(self) -> LeaseState | None:
+        now = self._pointer.read()
+        return None if now is None else _state(now)
+
+    def _lost(self, state: LeaseState | None) -> LostLeaseError:
+        to_whom = "" if state is None else f" to {state.holder} (token {state.token})"
+        return LostLeaseError(f"{self._holder} lost its lease (token {self._token}){to_whom}")
 
     def _put(self, seen: Pointed | None, token: int, until_s: float) -> Pointed:
         return self._pointer.move(seen, json.dumps(asdict(LeaseState(self._holder, token, until_s))))
@@ -98,10 +103,6 @@ class Lease:
 
 def _state(pointed: Pointed) -> LeaseState:
     return LeaseState(**json.loads(pointed.text))
-
-
-def _to_whom(state: LeaseState | None) -> str:
-    return "" if state is None else f" to {state.holder} (token {state.token})"
 
 
 def _shown(seconds: float) -> str:

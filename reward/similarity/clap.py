@@ -1,7 +1,7 @@
 """LAION-CLAP as similarity judge (arXiv 2211.06687): a model folder in the Hugging Face format, by `transformers`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,10 @@ from torch.nn import functional
 
 from levo.codec.intake import mono_at_rate
 from levo.song.arrays import Array
-from levo.song.description import Description
 from levo.song.digest import digest_file, digest_json
-from levo.song.scores import Score
 from levo.song.waveform import Waveform
 from reward.audible import why_unheard
-from reward.similarity.embedding import Embedding, HeardSongs, check_equal, cosine, scores_to_text
+from reward.similarity.embedding import ContrastiveJudge, Embedding
 from reward.similarity.windows import windows_of
 
 SHORTEST_SONG_S = 1.0
@@ -27,7 +25,7 @@ _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 
 
 @dataclass(frozen=True, eq=False)
-class ClapSimilarity:
+class ClapSimilarity(ContrastiveJudge):
     """Cosines of CLAP's embeddings; a song's is the mean over windows as long as the model hears, of unit length.
 
     Windows follow each other, the last one ends with the song, and a song shorter than one is repeated, as CLAP was
@@ -39,7 +37,6 @@ class ClapSimilarity:
     tokenizer: Any
     weights_digest: str
     batch_windows: int = 8
-    _heard: HeardSongs = field(default_factory=HeardSongs, repr=False)
 
     @classmethod
     def load(
@@ -74,16 +71,6 @@ class ClapSimilarity:
             {"similarity": "clap", "version": 1, "model": self.weights_digest, "dtype": str(self._dtype)}
         )
 
-    def similarity_to_text(self, songs: Sequence[Waveform], descriptions: Sequence[Description]) -> list[Score]:
-        """Cosine of each song with its own description's text."""
-        check_equal(songs, descriptions, "descriptions")
-        return scores_to_text(self._songs(songs), descriptions, self.embed_text)
-
-    def similarity_to_audio(self, songs: Sequence[Waveform], prompts: Sequence[Waveform]) -> list[Score]:
-        """Cosine of each song with its own audio prompt."""
-        check_equal(songs, prompts, "prompts")
-        return [cosine(*pair) for pair in zip(self._songs(songs), self._songs(prompts), strict=True)]
-
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str]) -> Float32[Tensor, "text embedding"]:
         """Unit vectors of texts, each read alone, so that padding does not round it otherwise."""
@@ -93,11 +80,6 @@ class ClapSimilarity:
             found = self.model.get_text_features(**tokens.to(self._device))
             vectors.append(functional.normalize(_pooled(found).float(), dim=-1))
         return torch.cat(vectors).cpu()
-
-    @torch.inference_mode()
-    def embed_song(self, song: Waveform) -> Float32[Tensor, " embedding"]:
-        """The mean of its windows' unit vectors, of unit length; raises `ValueError` for a song that has none."""
-        return self._embed(song).required
 
     @property
     def _device(self) -> torch.device:
@@ -113,9 +95,6 @@ class ClapSimilarity:
     def _longest_text(self) -> int:
         # Two positions of RoBERTa's table are never used.
         return int(self.model.config.text_config.max_position_embeddings) - 2
-
-    def _songs(self, songs: Sequence[Waveform]) -> list[Embedding]:
-        return [self._heard.of(song, self._embed) for song in songs]
 
     @torch.inference_mode()
     def _embed(self, song: Waveform) -> Embedding:

@@ -1,5 +1,6 @@
 """Embeddings of songs as the similarity judges compare them: a unit vector, or the reason why there is none."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -52,19 +53,42 @@ def cosine(one: Embedding, other: Embedding) -> Score:
     return Score(float(one.vector @ other.vector))
 
 
-def scores_to_text(
-    songs: Sequence[Embedding],
-    descriptions: Sequence[Description],
-    embed_text: Callable[[Sequence[str]], Float32[Tensor, "text embedding"]],
-) -> list[Score]:
-    """Cosine of each song with its own description's text: its tags with commas between them."""
-    texts = [", ".join(description.tags) for description in descriptions]
-    vectors = iter(embed_text([text for text in texts if text])) if any(texts) else iter(())
-    of_text = [Embedding(next(vectors)) if text else Embedding(None, "the description has no tags") for text in texts]
-    return [cosine(song, text) for song, text in zip(songs, of_text, strict=True)]
-
-
 def check_equal(songs: Sequence[Waveform], others: Sequence[object], name: str) -> None:
     """Raise `ValueError` where there is not one of `others` for each song."""
     if len(songs) != len(others):
         raise ValueError(f"{len(songs)} songs and {len(others)} {name}; expected one for each song")
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastiveJudge(ABC):
+    """A model that reads sentences and hears songs: what its judges share is how its vectors are asked and compared."""
+
+    _heard: HeardSongs = field(default_factory=HeardSongs, repr=False, kw_only=True)
+
+    def similarity_to_text(self, songs: Sequence[Waveform], descriptions: Sequence[Description]) -> list[Score]:
+        """Each song's embedding times that of its own description's text: its tags with commas between them."""
+        check_equal(songs, descriptions, "descriptions")
+        texts = [", ".join(description.tags) for description in descriptions]
+        heard = self._songs(songs)
+        vectors = iter(self.embed_text([text for text in texts if text])) if any(texts) else iter(())
+        read = [Embedding(next(vectors)) if text else Embedding(None, "the description has no tags") for text in texts]
+        return [cosine(*pair) for pair in zip(heard, read, strict=True)]
+
+    def similarity_to_audio(self, songs: Sequence[Waveform], prompts: Sequence[Waveform]) -> list[Score]:
+        """Each song's embedding times that of its own audio prompt."""
+        check_equal(songs, prompts, "prompts")
+        return [cosine(*pair) for pair in zip(self._songs(songs), self._songs(prompts), strict=True)]
+
+    def embed_song(self, song: Waveform) -> Float32[Tensor, " embedding"]:
+        """The song's embedding; raises `ValueError`, with the reason, for a song that has none."""
+        return self._embed(song).required
+
+    @abstractmethod
+    def embed_text(self, texts: Sequence[str]) -> Float32[Tensor, "text embedding"]:
+        """Unit vectors of texts, each of which does not depend on the others."""
+
+    @abstractmethod
+    def _embed(self, song: Waveform) -> Embedding: ...
+
+    def _songs(self, songs: Sequence[Waveform]) -> list[Embedding]:
+        return [self._heard.of(song, self._embed) for song in songs]

@@ -1,7 +1,7 @@
 """MuQ-MuLan (H. Zhu et al., arXiv 2501.01108) as similarity judge: the one that LeVo's papers call MuQ-T and MuQ-A."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,30 +11,29 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from levo.codec.intake import mono_at_rate
-from levo.song.description import Description
 from levo.song.digest import digest_json
-from levo.song.scores import Score
 from levo.song.waveform import Waveform
 from reward.audible import why_unheard
 from reward.muq import folder_beside, folder_digest, load_hub_model, muq_model, muq_package, read_config
-from reward.similarity.embedding import Embedding, HeardSongs, check_equal, cosine, scores_to_text
+from reward.similarity.embedding import ContrastiveJudge, Embedding
 
 SHORTEST_SONG_S = 1.0
 _KIND = "MuQ-MuLan"
 
 
 @dataclass(frozen=True, eq=False)
-class MuqMulanSimilarity:
+class MuqMulanSimilarity(ContrastiveJudge):
     """Products of MuQ-MuLan's latents, as its own tool takes them: a song's is the mean of those of its clips.
 
     Clips of 10 s follow each other at 24 kHz; the last one is filled up from the song's beginning. A clip's latent has
     unit length, their mean is not brought to it again: a song whose clips differ is further from any text.
+
+    `similarity_to_text` is the papers' MuQ-T, `similarity_to_audio` their MuQ-A.
     """
 
     model: Any
     weights_digest: str
     batch_clips: int = 8
-    _heard: HeardSongs = field(default_factory=HeardSongs, repr=False)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu", batch_clips: int = 8) -> "MuqMulanSimilarity":
@@ -59,27 +58,10 @@ class MuqMulanSimilarity:
         """The weights and their config."""
         return digest_json({"similarity": "muq-mulan", "version": 1, "model": self.weights_digest})
 
-    def similarity_to_text(self, songs: Sequence[Waveform], descriptions: Sequence[Description]) -> list[Score]:
-        """MuQ-T: each song's latent times that of its own description's text."""
-        check_equal(songs, descriptions, "descriptions")
-        return scores_to_text(self._songs(songs), descriptions, self.embed_text)
-
-    def similarity_to_audio(self, songs: Sequence[Waveform], prompts: Sequence[Waveform]) -> list[Score]:
-        """MuQ-A: each song's latent times that of its own audio prompt."""
-        check_equal(songs, prompts, "prompts")
-        return [cosine(*pair) for pair in zip(self._songs(songs), self._songs(prompts), strict=True)]
-
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str]) -> Float32[Tensor, "text embedding"]:
         """Unit vectors of texts, each read alone: the model takes the mean over padding too."""
         return torch.cat([self.model(texts=[text]) for text in texts]).float().cpu()
-
-    def embed_song(self, song: Waveform) -> Float32[Tensor, " embedding"]:
-        """The mean of its clips' unit vectors; raises `ValueError` for a song that has none."""
-        return self._embed(song).required
-
-    def _songs(self, songs: Sequence[Waveform]) -> list[Embedding]:
-        return [self._heard.of(song, self._embed) for song in songs]
 
     @torch.inference_mode()
     def _embed(self, song: Waveform) -> Embedding:
