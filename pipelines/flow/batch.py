@@ -39,6 +39,11 @@ class DoneBatch:
     refusals: tuple[Refusal | None, ...]
     seconds: tuple[tuple[float, ...], ...]
 
+    @property
+    def lasting_refusals(self) -> tuple[Refusal | None, ...]:
+        """The refusals that are verdicts; a failure is none: whether it lasts depends on the other items."""
+        return tuple(None if refusal is None or refusal.reason == FAILED else refusal for refusal in self.refusals)
+
     def outcomes(self, pipeline: Pipeline[Any, Any]) -> list[Any]:
         """Each item's outcome."""
         last = records_of_structs(pa.chunked_array([self.outputs[-1]]), pipeline.output_type)

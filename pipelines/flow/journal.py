@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from levo.song.files import writing
 from levo.song.schema import records_of_structs, struct_array_of
-from pipelines.flow.batch import FAILED, DoneBatch
+from pipelines.flow.batch import DoneBatch
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
 
@@ -59,7 +59,7 @@ class Journal:
             columns[str(place)] = (
                 done.outputs[place - first] if is_done else struct_array_of(nothing, stage.output_type)
             )
-        lasting = [None if refusal is None or refusal.reason == FAILED else refusal for refusal in done.refusals]
+        lasting = done.lasting_refusals
         places = [
             None if refusal is None else first + passed
             for refusal, passed in zip(lasting, done.num_passed, strict=True)

@@ -220,13 +220,11 @@ class _Run:
 
     def _without_failures(self, num_stages: int, digests: Sequence[str], done: DoneBatch) -> DoneBatch:
         """The batch as it is remembered at once; failures wait for what becomes of the other items."""
-        refusals = list(done.refusals)
         for place, refusal in enumerate(done.refusals):
             if refusal is not None and refusal.reason == FAILED:
                 self._failures[num_stages + done.num_passed[place]][digests[place]] = refusal
-                refusals[place] = None
                 self._check_failures(refusal)
-        return replace(done, refusals=tuple(refusals))
+        return replace(done, refusals=done.lasting_refusals)
 
     def _check_failures(self, last: Refusal) -> None:
         num_failed = sum(map(len, self._failures.values()))

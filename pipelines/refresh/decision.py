@@ -76,15 +76,14 @@ class Decision:
 def decide(facts: RefreshFacts, rules: DecisionRules | None = None) -> Decision:
     """Train on every axis that has pairs enough, new ones enough, and no sign that its pairs are wrong."""
     rules = rules or DecisionRules()
-    alarms = tuple(alarm for axis, found in facts.axes.items() for alarm in _alarms(axis, found, facts, rules))
+    alarms_of = {axis: _alarms(axis, found, facts, rules) for axis, found in facts.axes.items()}
+    alarms = tuple(alarm for told in alarms_of.values() for alarm in told)
     nights = facts.nights_since_training
     if nights is not None and nights < rules.min_nights:
         return Decision((), (f"{nights} nights since the last training; expected {rules.min_nights} or more",), alarms)
     axes, reasons = [], []
     for axis, found in facts.axes.items():
-        against = _against(found, rules, is_first=nights is None)
-        if any(alarm.startswith(f"{axis.value}:") for alarm in alarms):
-            against = "its alarm"
+        against = "its alarm" if alarms_of[axis] else _against(found, rules, is_first=nights is None)
         if against is None:
             axes.append(axis)
         told = f"{found.num_new} new of {found.num_pairs} pairs"
