@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow bench lint types contracts constraints clean
+.PHONY: help install demo test test-slow bench lint types contracts audit constraints clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -44,6 +44,9 @@ types: install ## mypy --strict over everything
 
 contracts: install ## who may import whom
 	$(BIN)/lint-imports
+
+audit: ## known faults of the pinned packages: a report, which fails nothing
+	PYTHON=$(PYTHON) infra/audit.sh
 
 constraints: install ## pins what .venv holds now
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+[A-Za-z0-9.]+$$//' | LC_ALL=C sort -f > constraints.txt

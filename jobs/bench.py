@@ -18,12 +18,25 @@ class BenchOptions:
     tower with transformers' Llama, `dpo` a preference step with TRL's (pip install levo[bench]), `merge` measures the
     merger of three models; all take minutes, and tell ratios of one machine. `gpu` tells how near to a CUDA device's
     limits sampling and stage 1 come at full size. `faults` prepares a small rendered corpus again and again and kills a
-    worker, a node or the whole program each time. `corpus` holds the corpus flow to a process pool over the same
-    stages, to its own rerun, and its memory to that for a tenth of the songs.
+    worker, a node or the whole program each time. `serving` kills replicas and swaps models while songs are asked for.
+    `corpus` holds the corpus flow to a process pool over the same stages, to its own rerun, and its memory to that for
+    a tenth of the songs. `refresh` tries the nights of a line of champions (`--trial`).
     """
 
     name: Annotated[
-        Literal["alignment", "raters", "sampling", "training", "dpo", "merge", "gpu", "faults", "corpus"],
+        Literal[
+            "alignment",
+            "raters",
+            "sampling",
+            "training",
+            "dpo",
+            "merge",
+            "gpu",
+            "faults",
+            "serving",
+            "corpus",
+            "refresh",
+        ],
         tyro.conf.Positional,
     ]
     """Which benchmark."""
@@ -40,9 +53,15 @@ class BenchOptions:
     models: Path = Path("out/demo/models")
     """For `faults` and `corpus`: the models folder of a finished `levo demo`, of any recipe."""
     runs: int | None = None
-    """For `faults`: how many kills, 20 unless told; for `corpus`: how many rounds, 3 unless told."""
+    """For `faults`: how many kills, 20 unless told; for `serving`: how many kills and swaps, 24 unless told; for
+    `corpus`: how many rounds, 3 unless told; for `refresh` as each trial has it."""
     songs: int | None = None
     """How many songs of 6 s: for `faults` 12 unless told, for `corpus` 1,000."""
+    trial: Literal["kills", "gate", "nights", "overlap", "carry"] = "kills"
+    """For `refresh`: nights that are killed, the gate on candidates of known worth, nights in a row, sampling and
+    scoring beside training, and log-probabilities that are carried over."""
+    run: Path = Path("out/demo")
+    """For `refresh`: a run of `--recipe`, trained at least."""
     json: bool = False
     """Print JSON in place of the table."""
 
@@ -61,6 +80,17 @@ def main(arguments: Sequence[str]) -> int:
         from jobs.bench_faults import bench_faults
 
         print(bench_faults(options.models, _or(options.runs, 20), _or(options.songs, 12), as_json=options.json))
+        return 0
+    if options.name == "serving":
+        from jobs.bench_serving import bench_serving
+
+        print(bench_serving(_or(options.runs, 24), _seeds(options.seeds)[0], as_json=options.json))
+        return 0
+    if options.name == "refresh":
+        from jobs.bench_refresh import bench_refresh
+
+        trial = (options.trial, options.run, options.recipe, options.out, options.runs)
+        print(bench_refresh(*trial, as_json=options.json))
         return 0
     if options.name == "corpus":
         from jobs.bench_corpus import bench_corpus

@@ -6,11 +6,14 @@ heavy only after it has read its arguments, so that `--help` is instant.
 
 import importlib
 import importlib.metadata
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipelines.observability.logs import are_json, log_as_json, log_context, logs_are_json
 
 SUCCESS = 0
 FAILED = 1
@@ -47,12 +50,16 @@ COMMANDS: tuple[Command, ...] = (
     Command("merge", "jobs.merge", "interpolate the aligned models"),
     Command("evaluate", "jobs.evaluate", "the ablation table over the report prompts"),
     Command("serve", "jobs.serve", "a run's song model over HTTP; --swap NAME changes the model"),
+    Command("refresh", "jobs.refresh", "a night: new preferences, training where it pays, the gate"),
+    Command("rollback", "jobs.refresh", "make the champion before the champion again", "rollback_main"),
+    Command("explain", "jobs.explain", "a model's lineage: trainings, pairs, songs, prompts"),
     Command("report", "jobs.report.command", "write report.html again from a finished run"),
     Command("bench", "jobs.bench", "measured comparisons: alignment against its rivals"),
     Command("submit", "jobs.submit", "a run's step as a Ray job on a cluster; a repeat is recognised", "submit_main"),
     Command("status", "jobs.submit", "how a submitted step stands", "status_main"),
     Command("logs", "jobs.submit", "what a submitted step has printed", "logs_main"),
     Command("stop", "jobs.submit", "stop a submitted step", "stop_main"),
+    Command("dispatch", "jobs.dispatch", "on Kubernetes: make the RayJob of a scheduled night and wait for its end"),
     Command("doctor", "jobs.doctor", "what works on this machine, and what the rest lacks"),
 )
 
@@ -72,7 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command is None:
         return _complain(f"unknown command {words[0]!r}; `levo --help` lists {len(COMMANDS)} of them", WRONG_USAGE)
     _put_environment_on_path()
-    return _run(command, words[1:], debug=debug)
+    try:
+        if are_json(os.environ, is_terminal=sys.stderr.isatty()):
+            log_as_json()
+    except ValueError as error:
+        return _complain(str(error), WRONG_USAGE)
+    with log_context(run_key=os.environ.get("LEVO_SUBMISSION_ID")):
+        return _run(command, words[1:], debug=debug)
 
 
 def usage() -> str:
@@ -116,7 +129,10 @@ def _in_one_line(error: Exception) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"levo: {message}", file=sys.stderr)
+    if logs_are_json():
+        logging.getLogger("levo").error(message)
+    else:
+        print(f"levo: {message}", file=sys.stderr)
     return code
 
 

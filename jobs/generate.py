@@ -1,5 +1,6 @@
 """`levo generate`: songs for a file of orders, in the release's fields."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ class GenerateOptions:
     """A model folder: of a run, or imported from a release."""
     endpoint: str | None = None
     """A service that sings in place of --model, such as http://127.0.0.1:8000 (`levo serve`); --rows orders are under
-    way at once, and what is not chosen here is as the service has it."""
+    way at once, and what is not chosen here is as the service has it. LEVO_SERVE_TOKEN holds the token it may ask for.
+    """
     codec: Path | None = None
     """The codec of the model's codes (such as out/demo/models/codec); without it songs are kept as tokens [3, T]."""
     auto_prompts: Path | None = None
@@ -109,8 +111,9 @@ def _singer(options: GenerateOptions) -> "Singer":
     )
     if options.endpoint is not None:
         from pipelines.generation.endpoint import EndpointSinger
+        from pipelines.loop.access import TOKEN_VARIABLE
 
-        return EndpointSinger(options.endpoint, config)
+        return EndpointSinger(options.endpoint, config, token=os.environ.get(TOKEN_VARIABLE))
 
     import torch
 

@@ -19,6 +19,7 @@ from pipelines.flow.resources import ResourceMonitor
 from pipelines.flow.run_folder import RunFolder, StepRecord, held_alone
 from pipelines.loop.context import LoopContext
 from pipelines.loop.places import RunPlaces
+from pipelines.observability.logs import log_context
 
 StepResult = dict[str, Any]
 
@@ -88,7 +89,7 @@ class LoopRun:
     def _run_step(self, step: LoopStep, monitor: ResourceMonitor, resources: ExitStack) -> StepRecord:
         tracked = TrackedStep(self._tracker, self._folder.key, step.name, self._context)
         inputs = {"version": step.version, "inputs": step.inputs, "after": self._followed}
-        with self._progress.step(step.title) as show:
+        with self._progress.step(step.title) as show, log_context(run_key=self._folder.key, stage=step.name):
 
             def act() -> StepResult:
                 tracked.begin()

@@ -17,6 +17,7 @@ from jobs.lineage.records import TRAINING, StepLineage
 from jobs.lineage.steps import report_lineage, step_lineage
 from jobs.summary import Summary
 from jobs.tracking.protocol import RunStatus, TrackedRun, Tracker
+from jobs.tracking.system_metrics import system_metrics
 from levo.training.loop import LoggedStep
 from pipelines.flow.run_folder import StepRecord
 from pipelines.loop.context import LoopContext
@@ -32,7 +33,8 @@ def tracked_loop(tracker: Tracker, run_key: str, context: LoopContext) -> Iterat
     parent.log_parameters(loop_parameters(config))
     parent.log_tags(code_tags())
     try:
-        yield parent
+        with system_metrics(parent):
+            yield parent
     except BaseException as error:
         parent.finish(_status_of(error))
         tracker.close()

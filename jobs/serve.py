@@ -11,15 +11,21 @@ import tyro
 class ServeOptions:
     """Serve one of a run's song models over HTTP until interrupted, or swap the model of a service that runs.
 
-    POST /songs draws songs, GET /health names the model, GET /prompts the audio prompts, PUT /model swaps.
+    POST /songs draws songs, GET /health names the model, GET /prompts the audio prompts, PUT /model swaps. With
+    LEVO_SERVE_TOKEN set, every request must bring it (Authorization: Bearer TOKEN).
     """
 
     run: Path = Path("out/demo")
     """The run's folder."""
     model: str = "interpolated"
     """The model to begin with: base, lyric, prompt, musicality, mixed, interpolated."""
+    follow: str | None = None
+    """Sing by the model that this names in place of --model, also when it names another one: a pointer file such as
+    STORE/champion, or an alias of a registered model, models:/NAME@champion (with --tracking-uri)."""
+    tracking_uri: str | None = None
+    """For an alias: the MLflow server with the registry."""
     host: str = "127.0.0.1"
-    """Address to listen at; anything else than this machine's own lets others in, and nothing asks who they are."""
+    """Address to listen at; anything else than this machine's own lets others in, and needs LEVO_SERVE_TOKEN."""
     port: int = 8000
     """Port to listen at."""
     replicas: int = 1

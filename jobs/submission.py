@@ -18,10 +18,12 @@ from jobs.lineage.code import (
     code_tags,
     constraints_digest,
 )
+from jobs.tracking.redaction import redacted, refuse_credentials
 from levo.song.digest import digest_json
 
-STEPS = ("train", "sample", "score", "pair", "align", "merge", "evaluate")
-"""The commands that do the loop up to a step and skip what is done."""
+REFRESH = "refresh"
+STEPS = ("train", "sample", "score", "pair", "align", "merge", "evaluate", REFRESH)
+"""The commands that do the loop up to a step and skip what is done, and a night of the refresh."""
 _LATER, _RETRY_S = "try again later", 1.0
 _PLAIN = re.compile(r"[^a-z0-9]+")
 
@@ -79,22 +81,35 @@ class StepJob:
     working_dir: str | None = None
     """For development alone: code that is uploaded in place of the image's."""
     image: str | None = field(default_factory=lambda: os.environ.get(IMAGE_VARIABLE))
+    date: str | None = None
+    """Of a night, which has it in its name."""
+    store: str | None = None
+    """Of a night: the folder of the line of champions."""
 
     def __post_init__(self) -> None:
         if self.step not in STEPS:
             raise ValueError(f"step is {self.step!r}; expected one of {', '.join(STEPS)}")
+        for name in ("date", "store"):
+            if (getattr(self, name) is not None) != (self.step == REFRESH):
+                expected = "one" if self.step == REFRESH else "none"
+                raise ValueError(f"--{name} is {getattr(self, name)} for the step {self.step}; expected {expected}")
+        # The cluster shows every job's command line to whoever may ask it.
+        instead = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD from a secret of the cluster"
+        refuse_credentials(self.tracking_uri or "", "--tracking-uri", instead)
 
     @property
     def name(self) -> str:
         """The submission id without its attempt: equal for equal steps of equal code."""
         what = [self.recipe, self.step, self.run, self.seed, _commit(), self.image, self.working_dir]
-        plain = _PLAIN.sub("-", f"{self.recipe}-{self.step}".lower()).strip("-")
+        what += [self.date, self.store] if self.step == REFRESH else []
+        plain = _PLAIN.sub("-", f"{self.recipe}-{self.step}-{self.date or ''}".lower()).strip("-")
         return f"levo-{plain}-{digest_json(what)[:12]}"
 
     @property
     def entrypoint(self) -> str:
         """The command line."""
         options = {"recipe": self.recipe, "run": self.run, "seed": str(self.seed), "tracking-uri": self.tracking_uri}
+        options |= {"date": self.date, "store": self.store}
         told = [f"--{name}={value}" for name, value in options.items() if value is not None]
         return f"{self.program} {shlex.join([self.step, *told])}"
 
@@ -105,12 +120,14 @@ class StepJob:
             "levo.recipe": self.recipe,
             "levo.step": self.step,
             "levo.run": self.run,
+            "levo.date": self.date,
+            "levo.store": self.store,
             "levo.attempt": str(attempt),
             "levo.source": source,
             "levo.image": self.image,
             "levo.constraints_sha256": constraints_digest(),
         }
-        return {name: value for name, value in (told | _commit()).items() if value is not None}
+        return {name: redacted(value) for name, value in (told | _commit()).items() if value is not None}
 
     def environment(self, submission_id: str) -> dict[str, str]:
         """Variables of the job, from which its run records where its code came from."""

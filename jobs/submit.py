@@ -22,7 +22,8 @@ class StepOptions:
     recipe: Annotated[str, tyro.conf.Positional]
     """The run's recipe."""
     step: Annotated[str, tyro.conf.Positional]
-    """train, sample, score, pair, align, merge or evaluate: the loop up to that step, what is done skipped."""
+    """train, sample, score, pair, align, merge or evaluate: the loop up to that step, what is done skipped; or refresh:
+    a night."""
     run: str
     """The run's folder, as the cluster sees it."""
     address: str
@@ -37,6 +38,10 @@ class StepOptions:
     """For development alone: upload this folder's code in place of the image's."""
     image: str | None = None
     """The image's name with its digest, which the run records; LEVO_IMAGE unless told."""
+    date: str | None = None
+    """For refresh: the night's date, as in 2026-11-26."""
+    store: str | None = None
+    """For refresh: the line's folder, as the cluster sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,8 @@ def _job(options: StepOptions) -> "StepJob":
         options.tracking_uri,
         options.program,
         options.working_dir,
+        date=options.date,
+        store=options.store,
         **told,
     )
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobs.typed_json import read_record
 from levo.song.files import write_json
+from pipelines.flow.typed_json import read_record
 
 MODEL_ROWS = ("control", "base", "lyric", "prompt", "musicality", "mixed", "interpolated")
 AUDIO_PROMPT_ROWS = ("right", "wrong")

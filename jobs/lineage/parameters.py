@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.tracking.protocol import Parameter
+from jobs.tracking.redaction import redacted
 from levo.song.digest import digest_bytes
 from pipelines.loop.config import LoopConfig
 
@@ -71,7 +72,8 @@ def _short(value: Any) -> Parameter:
         value = value.value
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = str(value) if isinstance(value, str | Path) else json.dumps(value)
+    # Before it is cut: half an address no longer shows that it holds a password.
+    text = redacted(str(value) if isinstance(value, str | Path) else json.dumps(value))
     if len(text) <= LONGEST_VALUE:
         return text
     ending = f"... sha256 {digest_bytes(text.encode())[:16]}"

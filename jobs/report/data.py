@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jobs.summary import Summary
-from jobs.typed_json import read_record
 from levo.song.files import write_json
+from pipelines.flow.typed_json import read_record
 
 DATA_FILE = "report.json"
 

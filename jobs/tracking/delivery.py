@@ -1,7 +1,8 @@
 """Delivers spooled events to a sink behind the run's back: a sink that is slow, away or broken never stops a run.
 
 Events wait in the spool, in order, until the sink takes them; what is left when the run ends is delivered by the next
-run over the same spool. An event that the sink refuses for good is set aside, so that it does not hold up the rest.
+run over the same spool. An event that the sink refuses for good is set aside, so that it does not hold up the rest. A
+sink that does not let us in is not asked again by this run: one clear error, and everything waits.
 """
 
 import logging
@@ -12,12 +13,18 @@ from typing import Protocol
 
 from jobs.tracking.events import TrackingEvent
 from jobs.tracking.jsonl_tracker import read_events
+from jobs.tracking.redaction import redacted
+from pipelines.observability.metrics import live_metrics
 
 _LOGGER = logging.getLogger(__name__)
 
 
 class SinkUnavailableError(Exception):
     """The sink cannot take events now; the same event may pass later."""
+
+
+class SinkForbiddenError(SinkUnavailableError):
+    """The sink does not let us in: nothing passes until somebody changes the user, the password or a permission."""
 
 
 class EventRefusedError(Exception):
@@ -70,11 +77,21 @@ class SpoolDelivery:
             self._fresh.wait()
             self._fresh.clear()
             closing = self._closing.is_set()
-            if not self._deliver() and not self._closing.wait(self._retry_after_s):
+            try:
+                is_delivered = self._deliver()
+            except SinkForbiddenError as error:
+                _LOGGER.error("tracking is not delivered by this run; its events wait in %s: %s", self._spool, error)
+                live_metrics().set_tracking_backlog(self.num_waiting())
+                return
+            live_metrics().set_tracking_backlog(0 if is_delivered else self.num_waiting())
+            if not is_delivered and not self._closing.wait(self._retry_after_s):
                 self._fresh.set()
 
     def _deliver(self) -> bool:
-        """Move events until the spool is empty; False where the sink does not take them now."""
+        """Move events until the spool is empty; False where the sink does not take them now.
+
+        Raises `SinkForbiddenError` where it will not take them from this run.
+        """
         try:
             if self._sink is None:
                 self._sink = self._open_sink()
@@ -82,8 +99,11 @@ class SpoolDelivery:
                 if event is not None:
                     self._apply(self._sink, event)
                 self._cursor.write_text(str(position))
+        except SinkForbiddenError:
+            raise
         except (SinkUnavailableError, OSError) as error:
-            _LOGGER.warning("tracking is not delivered now; its events wait in %s: %s", self._spool, error)
+            reason = redacted(str(error))
+            _LOGGER.warning("tracking is not delivered now; its events wait in %s: %s", self._spool, reason)
             return False
         return True
 
@@ -92,7 +112,7 @@ class SpoolDelivery:
             sink.apply(event)
         except EventRefusedError as error:
             with self._refused.open("a") as stream:
-                stream.write(f"# {' '.join(str(error).split())}\n{event.as_line()}")
+                stream.write(f"# {' '.join(redacted(str(error)).split())}\n{event.as_line()}")
 
     def _position(self) -> int:
         return int(self._cursor.read_text() or 0) if self._cursor.exists() else 0

@@ -2,13 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from jobs.tracking.protocol import DatasetReference, ModelReference, Parameter, RunStatus
+from jobs.tracking.redaction import HIDDEN, is_secret_name, redacted_values
 
 
 class EventKind(StrEnum):
@@ -20,7 +21,9 @@ class EventKind(StrEnum):
     TAGS = "tags"
     DATASET = "dataset"
     ARTIFACT = "artifact"
+    TABLE = "table"
     MODEL = "model"
+    ALIASES = "aliases"
     MODEL_INPUT = "model_input"
     FINISH = "finish"
 
@@ -50,7 +53,7 @@ def event_from_line(line: str) -> TrackingEvent:
 
 
 class EventRun:
-    """A `TrackedRun` that turns every call into an event and hands it on."""
+    """A `TrackedRun` that turns every call into an event without secrets and hands it on."""
 
     def __init__(self, run_key: str, step: str, name: str, emit: Callable[[TrackingEvent], None]) -> None:
         self._run_key = run_key
@@ -60,7 +63,8 @@ class EventRun:
 
     def log_parameters(self, parameters: Mapping[str, Parameter]) -> None:
         """What the run was made with."""
-        self._log(EventKind.PARAMETERS, {name: str(value) for name, value in parameters.items()})
+        hidden = {name: HIDDEN for name, value in parameters.items() if is_secret_name(name) and value is not None}
+        self._log(EventKind.PARAMETERS, {name: str(value) for name, value in parameters.items()} | hidden)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Numbers at a step."""
@@ -80,9 +84,22 @@ class EventRun:
             raise FileNotFoundError(f"artifact {file} is not a file")
         self._log(EventKind.ARTIFACT, {"file": str(file.resolve()), "folder": folder})
 
+    def log_table(self, name: str, columns: Mapping[str, Sequence[Parameter]]) -> None:
+        """Keep a table with the run."""
+        lengths = {column: len(entries) for column, entries in columns.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"table {name} has columns of {lengths}; expected one or more, all of one length")
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        self._log(EventKind.TABLE, {"name": name, "columns": list(columns), "rows": rows})
+
     def log_model(self, model: ModelReference, alias: str | None = None) -> None:
         """Register a model made by this run."""
         self._log(EventKind.MODEL, {**asdict(model), "alias": alias})
+
+    def log_aliases(self, name: str, aliases: Mapping[str, str | None], decision: int) -> None:
+        """Move aliases of a registered model."""
+        moves = [[alias, sha256] for alias, sha256 in aliases.items()]
+        self._log(EventKind.ALIASES, {"name": name, "moves": moves, "decision": decision})
 
     def log_model_input(self, model: ModelReference) -> None:
         """A registered model that this run used."""
@@ -93,4 +110,6 @@ class EventRun:
         self._log(EventKind.FINISH, {"status": status.value})
 
     def _log(self, kind: EventKind, content: dict[str, Any]) -> None:
-        self._emit(TrackingEvent(kind, self._run_key, self._step, time.time_ns() // 1_000_000, content))
+        # A file's own place must stay as it is to be found; it is not sent.
+        told = content if kind is EventKind.ARTIFACT else redacted_values(content)
+        self._emit(TrackingEvent(kind, self._run_key, self._step, time.time_ns() // 1_000_000, told))

@@ -5,26 +5,18 @@ MLflow does not take in a metric's or parameter's name become underscores.
 """
 
 import json
-import logging
-import os
 import re
 from dataclasses import replace
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
-from jobs.tracking.delivery import EventRefusedError, SinkUnavailableError
+from jobs.tracking.delivery import EventRefusedError
 from jobs.tracking.events import EventKind, TrackingEvent
+from jobs.tracking.mlflow_connection import asking_mlflow, open_client
 from jobs.tracking.mlflow_models import SHA256, MlflowModels
+from jobs.tracking.mlflow_tables import log_table
 from jobs.tracking.protocol import GIT_COMMIT
-
-# The sink is tried again later by its caller; MLflow's own retries would hold a closing run for minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 _RUN_KEY = "levo.run_key"
 _STEP = "levo.step"
@@ -35,32 +27,26 @@ _MAX_METRICS_PER_BATCH = 1000
 _MAX_PARAMETERS_PER_BATCH = 100
 _MAX_DIGEST_LENGTH = 36
 _MAX_NAME_LENGTH = 250
-_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE")
 
 
 class MlflowSink:
     """One experiment of one MLflow store; opening it creates or migrates the store's tables."""
 
     def __init__(self, tracking_uri: str, experiment: str, artifact_location: str | None) -> None:
-        try:
-            self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        self._uri = tracking_uri
+        with asking_mlflow(tracking_uri):
+            self._client = open_client(tracking_uri)
             self._experiment_id = self._open_experiment(experiment, artifact_location)
-            self._models = MlflowModels(self._client, self._experiment_id)
-        except (MlflowException, SQLAlchemyError) as error:
-            raise SinkUnavailableError(f"MLflow at {tracking_uri}: {error}") from error
+        self._models = MlflowModels(self._client, self._experiment_id)
         self._run_ids: dict[tuple[str, str], str] = {}
 
     def apply(self, event: TrackingEvent) -> None:
-        """Bring MLflow up to one event. Raises `SinkUnavailableError` or `EventRefusedError`."""
+        """Bring MLflow up to one event. Raises what `asking_mlflow` raises."""
         try:
-            self._apply(event)
+            with asking_mlflow(self._uri):
+                self._apply(event)
         except FileNotFoundError as error:
             raise EventRefusedError(f"artifact is gone: {error}") from error
-        except MlflowException as error:
-            kind = EventRefusedError if error.error_code in _REFUSALS else SinkUnavailableError
-            raise kind(str(error)) from error
-        except SQLAlchemyError as error:
-            raise SinkUnavailableError(str(error)) from error
 
     def _apply(self, event: TrackingEvent) -> None:
         run_id = self._run_id(event)
@@ -78,6 +64,10 @@ class MlflowSink:
                 self._log_dataset(run_id, content)
             case EventKind.ARTIFACT:
                 self._client.log_artifact(run_id, content["file"], content["folder"] or None)
+            case EventKind.TABLE:
+                log_table(self._client, run_id, content)
+            case EventKind.ALIASES:
+                self._models.move_aliases(content)
             case EventKind.MODEL:
                 self._models.register(run_id, content)
             case EventKind.MODEL_INPUT:

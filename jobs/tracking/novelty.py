@@ -62,6 +62,10 @@ def _subject(event: TrackingEvent) -> _Subject | None:
             about = (content["name"], content["digest"], content["context"])
         case EventKind.MODEL:
             about = (content["name"], content["alias"] or content["sha256"])
+        case EventKind.TABLE:
+            about = (content["name"],)
+        case EventKind.ALIASES:
+            about = (content["name"], str(content["decision"]))
         case EventKind.MODEL_INPUT:
             about = (content["name"], content["sha256"])
         case EventKind.FINISH:

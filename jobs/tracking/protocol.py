@@ -5,7 +5,7 @@ server, and a run that is resumed continues the run it began. Saying a thing twi
 may log all of a step again, and what was lost is added.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -64,8 +64,25 @@ class TrackedRun(Protocol):
     def log_artifact(self, file: Path, folder: str = "") -> None:
         """Keep a file with the run, in `folder` of its artifacts."""
 
+    def log_table(self, name: str, columns: Mapping[str, Sequence[Parameter]]) -> None:
+        """Keep a table with the run, shown beside those of the same name of other runs; the last of a name counts.
+
+        Raises ValueError for columns of unequal lengths.
+        """
+
     def log_model(self, model: ModelReference, alias: str | None = None) -> None:
-        """Register a model made by this run, once per digest; an alias (champion, candidate) moves to it."""
+        """Register a model made by this run, once per digest; an alias (candidate) moves to it.
+
+        Aliases that belong to decisions (champion, previous) are moved by `log_aliases`.
+        """
+
+    def log_aliases(self, name: str, aliases: Mapping[str, str | None], decision: int) -> None:
+        """Aliases of a registered model move to the versions of these SHA-256, in this order; None takes one away.
+
+        Versions are named and not "what is champion now", so that to say it twice is to say it once. `decision` counts
+        the decisions on this model: an alias that a later decision has moved stays where it is, whenever this one is
+        delivered.
+        """
 
     def log_model_input(self, model: ModelReference) -> None:
         """Lineage: a model that was registered before and that this run used."""

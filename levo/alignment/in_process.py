@@ -23,11 +23,12 @@ def run_phases_in_process(
     *,
     device: torch.device | str = "cpu",
     peak_operations_per_s: float | None = None,
+    cache: Path | None = None,
 ) -> list[PhaseResult]:
     """Train the phases in turn under `storage`; `on_log` gets each phase's name and its logged intervals.
 
     A broken-off run goes on from its last checkpoint when called again, and what is finished is skipped. Checkpoints go
-    once all phases are finished.
+    once all phases are finished. `cache` keeps what several such calls share; else it lies in `storage`.
     """
 
     def checkpoints(phase: PhaseConfig) -> Path:
@@ -42,6 +43,7 @@ def run_phases_in_process(
         device=torch.device(device),
         workers=SingleWorker(),
         peak_operations_per_s=peak_operations_per_s,
+        cache=cache,
     )
     results = runner.run_all(list(phases))
     for phase in phases:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from levo.song.files import staged_folder
 from levo.training.engine import Engine
+from levo.training.seals import check_seals, seal
 
 PROGRESS_FILE = "progress.json"
 
@@ -42,6 +43,12 @@ def read_progress(folder: Path) -> SavedStep:
     return SavedStep(folder, progress["identity"], progress["step"])
 
 
+def load_checked(engine: Engine, folder: Path) -> None:
+    """Bring the engine to a saved state; raises `CheckpointRefusedError`, with nothing read, where a seal is broken."""
+    check_seals(folder)
+    engine.load(folder)
+
+
 class FolderCheckpoints:
     """One process' states in a folder, of which the newest is kept."""
 
@@ -56,7 +63,7 @@ class FolderCheckpoints:
         if not own:
             return 0
         latest = max(own, key=lambda state: state.step)
-        engine.load(latest.folder)
+        load_checked(engine, latest.folder)
         return latest.step
 
     def save(self, engine: Engine, identity: str, step: int) -> None:
@@ -66,6 +73,7 @@ class FolderCheckpoints:
         with staged_folder(folder) as staging:
             engine.save(staging)
             write_progress(staging, identity, step)
+            seal(staging)
         for older in self._folder.glob("step-*"):
             if older != folder:
                 shutil.rmtree(older)

@@ -56,7 +56,8 @@ class TaskSource(Protocol):
 class PhaseRunner:
     """Runs phases in `storage`, one folder a phase; with several workers that folder is shared by all of them.
 
-    `peak_operations_per_s` is what MFU is held against; None measures it on the worker's device.
+    `peak_operations_per_s` is what MFU is held against; None measures it on the worker's device. `cache` keeps what
+    phases of several runners share, in `storage` unless it is given.
     """
 
     storage: Path
@@ -67,6 +68,7 @@ class PhaseRunner:
     device: torch.device
     workers: Workers
     peak_operations_per_s: float | None = None
+    cache: Path | None = None
 
     def run_all(self, phases: list[PhaseConfig]) -> list[PhaseResult]:
         """Run the phases in turn; one without an initial model goes on from the one before it."""
@@ -89,7 +91,7 @@ class PhaseRunner:
         initial = load_model(init, device=self.device)
         trained = set(_prepare(initial.model, phase))
         state = _InitialState(tensor_digests(initial.model.state_dict()), mixed_logits_digest(initial.model), trained)
-        task = self.tasks.task(PhaseSetting(phase, initial, init, self.storage / "cache", self.workers))
+        task = self.tasks.task(PhaseSetting(phase, initial, init, self.cache or self.storage / "cache", self.workers))
         engine = self.make_engine(initial.model, phase)
         last = self._train(phase, identity, engine, task)
         weights = engine.weights()

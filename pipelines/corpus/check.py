@@ -22,7 +22,7 @@ from pipelines.corpus.records import (
 from pipelines.corpus.roots.named import AnyRoot
 from pipelines.flow.model_source import ModelSource
 from pipelines.flow.objects import ObjectStore
-from pipelines.flow.stage import NOT_IDENTITY, Refusal, Stage, Work
+from pipelines.flow.stage import NOT_IDENTITY, Refusal, Stage, Work, one_by_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class CheckAudio(Stage[SourceSong, CheckedSong]):
     def open(self) -> Work[SourceSong, CheckedSong]:
         """Decode one song after the other."""
         reader, store = self.places.reader(), self.places.store()
-        return lambda batch: [self._checked(song, reader, store) for song in batch]
+        return one_by_one(lambda song: self._checked(song, reader, store))
 
     def _checked(self, song: SourceSong, reader: AudioReader, store: ObjectStore) -> CheckedSong | Refusal:
         try:

@@ -21,7 +21,7 @@ from pipelines.corpus.records import (
 )
 from pipelines.corpus.tokenize import batches_of_length
 from pipelines.flow.model_source import ModelSource
-from pipelines.flow.stage import Stage, Work
+from pipelines.flow.stage import Stage, Work, one_by_one
 from reward.musicality.protocol import MusicalityReward
 
 
@@ -59,7 +59,7 @@ class FindStructure(Stage[TranscribedSong, StructuredSong]):
                 sections = labeller.label(stems.mixture, stems.vocal)
             return _with_lyrics(song, sections)
 
-        return lambda batch: [label(song) for song in batch]
+        return one_by_one(label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class FindTags(Stage[StructuredSong, TaggedSong]):
                 tempo_bpm=heard.tempo_bpm,
             )
 
-        return lambda batch: [tag(song) for song in batch]
+        return one_by_one(tag)
 
 
 @dataclass(frozen=True, slots=True)

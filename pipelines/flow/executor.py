@@ -1,7 +1,8 @@
 """What runs a pipeline: the protocol, the trace that an item leaves, and the executor within this process."""
 
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, ClassVar, Protocol
 
@@ -11,9 +12,11 @@ from pipelines.flow.identity import record_digest
 from pipelines.flow.journal import JournalOrder
 from pipelines.flow.model_source import ChangedModelError
 from pipelines.flow.pipeline import Pipeline
-from pipelines.flow.stage import Refusal, Stage, Work
+from pipelines.flow.stage import Refusal, Stage, Work, item_id
+from pipelines.observability.logs import log_context
 
 KILLED = "killed its worker"
+_LOGGER = logging.getLogger(__name__)
 
 
 class StageError(RuntimeError):
@@ -88,13 +91,18 @@ class InProcessExecutor:
 
 
 class OpenStages:
-    """Stages in a worker, each opened when its first item arrives."""
+    """Stages in a worker, each opened when its first item arrives, or all of them when told to."""
 
     def __init__(self, stages: Sequence[Stage[Any, Any]], attempts: Attempts | None = None) -> None:
         self._stages = tuple(stages)
         self._attempts = attempts
         self._work: dict[str, Work[Any, Any]] = {}
         self._took_s = 0.0
+
+    def open(self) -> None:
+        """Open all stages now."""
+        for stage in self._stages:
+            self._opened(stage)
 
     def run(self, batch: Sequence[Any]) -> list[Trace]:
         """One trace an item; a refused item reaches no later stage."""
@@ -115,7 +123,7 @@ class OpenStages:
             return self._marked([item], [key], attempts)[0]
         detail = f"{tried} workers ended while they had it alone; `replay` has it tried again"
         attempts.end([key])
-        return Trace(0, refusal=Refusal(_item_id(item), self._stages[0].name, KILLED, detail))
+        return Trace(0, refusal=Refusal(item_id(item), self._stages[0].name, KILLED, detail))
 
     def _marked(self, batch: Sequence[Any], keys: Sequence[str], attempts: Attempts) -> list[Trace]:
         """The traces of items that are marked for as long as they are worked on."""
@@ -134,7 +142,7 @@ class OpenStages:
             if len(batch) > 1:
                 return [self._guarded([item])[0] for item in batch]
             detail = f"{type(error.__cause__).__name__}: {error.__cause__}"
-            return [Trace(0, error.outputs, Refusal(_item_id(batch[0]), error.stage, FAILED, detail))]
+            return [Trace(0, error.outputs, Refusal(item_id(batch[0]), error.stage, FAILED, detail))]
 
     def _traces(self, batch: Sequence[Any]) -> list[Trace]:
         traces = [Trace(index) for index in range(len(batch))]
@@ -159,8 +167,7 @@ class OpenStages:
     def _outcomes(self, stage: Stage[Any, Any], records: dict[int, Any]) -> dict[int, Any]:
         if not records:
             return {}
-        if stage.name not in self._work:
-            self._work[stage.name] = stage.open()
+        self._opened(stage)
         began = perf_counter()
         outcomes = self._worked(stage, list(records.values()))
         self._took_s = perf_counter() - began
@@ -174,17 +181,21 @@ class OpenStages:
                 )
         return dict(zip(records, outcomes, strict=True))
 
+    def _opened(self, stage: Stage[Any, Any]) -> Work[Any, Any]:
+        if stage.name not in self._work:
+            self._work[stage.name] = stage.open()
+        return self._work[stage.name]
+
     def _worked(self, stage: Stage[Any, Any], records: Sequence[Any]) -> Sequence[Any]:
-        try:
-            return self._work[stage.name](records)
-        except (OSError, StageError, ChangedModelError):
-            raise
-        except Exception as error:  # whatever a model's library raises on one odd song
-            if self._attempts is None:
+        ids = tuple(map(item_id, records))
+        with log_context(stage=stage.name, song=ids[0] if len(ids) == 1 else None, songs=ids if len(ids) > 1 else ()):
+            try:
+                return self._opened(stage)(records)
+            except (OSError, StageError, ChangedModelError):
                 raise
-            raise _ItemError(stage.name) from error
-
-
-def _item_id(item: Any) -> str:
-    """What a refusal calls an item: its first field."""
-    return str(getattr(item, fields(item)[0].name))
+            except Exception as error:  # whatever a model's library raises on one odd song
+                if self._attempts is None:
+                    raise
+                if len(ids) == 1:
+                    _LOGGER.warning("the stage raised on a song that it had alone", exc_info=error)
+                raise _ItemError(stage.name) from error

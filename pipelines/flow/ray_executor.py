@@ -18,6 +18,7 @@ from pipelines.flow.executor import Noting, OpenStages, StageError
 from pipelines.flow.journal import JournalOrder
 from pipelines.flow.pipeline import Pipeline, StageGroup
 from pipelines.flow.stage import Refusal
+from pipelines.observability.logs import LogContext, current_context, log_context
 
 _BATCHES_PER_WORKER = 4
 _DISK_ERROR = re.compile(rf"{DiskError.__name__}: (.+)")
@@ -53,7 +54,13 @@ class RayExecutor:
         for group in pipeline.groups:
             dataset = dataset.map_batches(
                 _Worker,
-                fn_constructor_args=(group, attempts, noting and noting.order, given if group.start == 0 else None),
+                fn_constructor_args=(
+                    group,
+                    attempts,
+                    noting and noting.order,
+                    given if group.start == 0 else None,
+                    current_context(),
+                ),
                 batch_size=None,
                 batch_format="pyarrow",
                 compute=ray.data.ActorPoolStrategy(size=num_workers),
@@ -85,16 +92,22 @@ class _Items:
 
 class _Worker:
     def __init__(
-        self, group: StageGroup, attempts: Attempts | None, order: JournalOrder | None, items: _Items | None
+        self,
+        group: StageGroup,
+        attempts: Attempts | None,
+        order: JournalOrder | None,
+        items: _Items | None,
+        context: LogContext,
     ) -> None:
-        self._group = group
+        self._group, self._context = group, context
         self._journal = None if order is None else order.open()
         self._stages = OpenStages(group.stages, attempts)
         self._batch_size = items.batch_size if items else 0
         self._table: pa.Table | None = ray.get(items.table) if items else None
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        return _packed([self._worked(batch) for batch in self._batches(block)])
+        with log_context(self._context):
+            return _packed([self._worked(batch) for batch in self._batches(block)])
 
     def _batches(self, block: pa.Table) -> Iterable[pa.Table]:
         if self._table is None:

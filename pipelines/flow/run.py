@@ -15,8 +15,10 @@ from pipelines.flow.executor import Executor, Noting, StageError
 from pipelines.flow.identity import record_digest
 from pipelines.flow.journal import RunJournals
 from pipelines.flow.memory import Memory, MemoryIndex, Outcomes, Remembered
+from pipelines.flow.metering import FlowMeter
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
+from pipelines.observability.metrics import live_metrics
 
 First = TypeVar("First")
 Last = TypeVar("Last")
@@ -100,14 +102,14 @@ def run_in_parts(
     A part begins when the one before it has ended and been taken. `items` are asked for a part at a time. `weigh`
     measures a record, or a refusal; what a run adds to it is told.
     """
-    counts = _Counts(len(items), progress)
+    counts, meter = _Counts(len(items), progress), FlowMeter(live_metrics())
     index, journals = None, None
     if memory:
         memory.recover(pipeline, pipeline.chain)
         index, journals = memory.index(pipeline), memory.journals()
     try:
         for start in range(0, max(len(items), 1), part_size):
-            run = _Run(pipeline, items[start : start + part_size], memory, index, counts)
+            run = _Run(pipeline, items[start : start + part_size], memory, index, counts, meter)
             for num_stages, places in run.open_places().items():
                 noting = run.noting(journals, num_stages, places)
                 rest = pipeline.after(num_stages)
@@ -151,8 +153,9 @@ class _Run:
         memory: Memory | None,
         index: MemoryIndex | None,
         counts: _Counts,
+        meter: FlowMeter,
     ) -> None:
-        self._pipeline, self._memory, self._counts = pipeline, memory, counts
+        self._pipeline, self._memory, self._counts, self._meter = pipeline, memory, counts, meter
         self._chain = pipeline.chain
         self._digests = [record_digest(item) for item in items] if memory else []
         self._pending: dict[int, list[Outcomes]] = defaultdict(list)
@@ -184,6 +187,7 @@ class _Run:
 
     def take(self, num_stages: int, places: Sequence[int], done: DoneBatch) -> None:
         """Note what the stages after the first `num_stages` made of a batch; `places` are by its indices."""
+        self._meter.take(self._pipeline.stages[num_stages:], done)
         batch_places = [places[index] for index in done.indices]
         for place, outcome in zip(batch_places, done.outcomes(self._pipeline), strict=True):
             self.latest[place] = outcome

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args, get_origin
 
+from pipelines.observability.logs import log_context
+
 Input = TypeVar("Input")
 Output = TypeVar("Output")
 
@@ -62,6 +64,21 @@ class Stage(ABC, Generic[Input, Output]):
     def refuse(self, item_id: str, reason: str, detail: str) -> Refusal:
         """The outcome of an item that this stage cannot use."""
         return Refusal(item_id, self.name, reason, detail)
+
+
+def item_id(item: Any) -> str:
+    """What a refusal, or a line of a log, calls an item: its first field."""
+    return str(getattr(item, fields(item)[0].name))
+
+
+def one_by_one(act: Callable[[Input], Output | Refusal]) -> Work[Input, Output]:
+    """The work that does one item after the other; what is logged meanwhile says which."""
+
+    def outcome(item: Input) -> Output | Refusal:
+        with log_context(song=item_id(item), songs=()):
+            return act(item)
+
+    return lambda batch: [outcome(item) for item in batch]
 
 
 NOT_IDENTITY = {"identity": False}

@@ -15,10 +15,13 @@ from levo.model.sampling.request import SampledSong
 from levo.song.tokens import FRAME_RATE_HZ, NUM_STREAMS, TokenGrid
 from pipelines.generation.in_process import SingingConfig
 from pipelines.generation.singer import Asked, ModelFacts
+from pipelines.loop.access import TOKEN_VARIABLE, authorization
 
 _TIMEOUT_S = 6 * 3600.0
 _ATTEMPTS, _PAUSE_S = 5, 5.0
-_UNAVAILABLE = 503
+_UNAUTHORIZED = 401
+_TRY_AGAIN = (500, 502, 503, 504)
+"""What a service answers while a part of it is away; a song asked for twice is the same."""
 
 
 class EndpointError(OSError):
@@ -28,9 +31,13 @@ class EndpointError(OSError):
 class EndpointSinger:
     """Has a service sing; as many orders are under way as `rows` says."""
 
-    def __init__(self, url: str, config: SingingConfig, *, pause_s: float = _PAUSE_S) -> None:
-        """Ask the service what it serves; raises `EndpointError` where nothing of ours answers."""
+    def __init__(self, url: str, config: SingingConfig, *, token: str | None = None, pause_s: float = _PAUSE_S) -> None:
+        """Ask the service what it serves; `token` is what it may ask for.
+
+        Raises `EndpointError` where nothing of ours answers.
+        """
         self._url, self._config, self._pause_s = url.rstrip("/"), config, pause_s
+        self._headers = {"Content-Type": "application/json", **authorization(token)}
         if not self._url.startswith(("http://", "https://")):
             raise ValueError(f"endpoint {url!r}; expected an address such as http://127.0.0.1:8000")
         health = self._health()
@@ -62,14 +69,23 @@ class EndpointSinger:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _health(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = self._answer("/health", None, timeout_s=30.0)
-        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            raise EndpointError(
-                f"no song service answers at {self._url}: {reason}; start one with `levo serve`"
-            ) from None
+        for num_left in reversed(range(_ATTEMPTS)):
+            try:
+                found: dict[str, Any] = self._answer("/health", None, timeout_s=30.0)
+            except urllib.error.HTTPError as error:
+                if error.code == _UNAUTHORIZED:
+                    raise EndpointError(f"{self._url} asks for a token; expected its own in {TOKEN_VARIABLE}") from None
+                if error.code not in _TRY_AGAIN or not num_left:
+                    raise self._nobody(error.reason) from None
+                time.sleep(self._pause_s)
+            except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+                raise self._nobody(getattr(error, "reason", error)) from None
+            else:
+                break
         return found
+
+    def _nobody(self, reason: object) -> EndpointError:
+        return EndpointError(f"no song service answers at {self._url}: {reason}; start one with `levo serve`")
 
     def _sung(self, asked: Asked) -> SampledSong | str:
         body = json.dumps(self._order(asked)).encode()
@@ -81,7 +97,7 @@ class EndpointSinger:
                 (song,) = self._answer("/songs", body, timeout_s=_TIMEOUT_S)["songs"]
             except urllib.error.HTTPError as error:
                 reason = _problems(error)
-                if error.code != _UNAVAILABLE:
+                if error.code not in _TRY_AGAIN:
                     return reason
             except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
                 reason = f"the service at {self._url} does not answer: {getattr(error, 'reason', error)}"
@@ -101,7 +117,7 @@ class EndpointSinger:
         return order
 
     def _answer(self, path: str, body: bytes | None, *, timeout_s: float) -> Any:
-        request = urllib.request.Request(self._url + path, body, {"Content-Type": "application/json"})  # noqa: S310
+        request = urllib.request.Request(self._url + path, body, self._headers)  # noqa: S310
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
             return json.load(answer)
 

@@ -72,14 +72,15 @@ class LoopContext:
             similarity=self._stored(EmbeddedSimilarity.load, SIMILARITY),
         )
 
-    def held_out_judges(self, heard_more: frozenset[str]) -> HeldOutJudges:
-        """The judges that make no pair; `heard_more` names models by their short digests."""
+    def held_out_judges(self, heard_more: frozenset[str], songs_heard: int = 2) -> HeldOutJudges:
+        """The judges that make no pair; of the models `heard_more` (short digests) they hear `songs_heard` a prompt."""
         lexicon = self.lexicon()
         return HeldOutJudges(
             recogniser=model_source(partial(PocketSphinxRecogniser, lexicon)),
             tags=self._stored(TagAgreementJudge.load, TAG_AGREEMENT),
             defects=self._stored(DefectsJudge.load, DEFECTS),
             heard_more=heard_more,
+            songs_heard=songs_heard,
         )
 
     def audio_places(self, folder: Path) -> AudioPlaces:

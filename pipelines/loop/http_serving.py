@@ -1,10 +1,13 @@
-"""Songs over HTTP: a front before the replicas takes orders, answers with tokens and sound, and swaps the model."""
+"""Songs over HTTP: a front before the replicas takes orders, answers with tokens and sound, and swaps the model.
+
+The model is swapped by whoever asks from this machine, or as a champion that the front follows moves.
+"""
 
 import asyncio
 import base64
 import io
-import ipaddress
 import json
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,14 +18,18 @@ import ray
 import soundfile
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
+from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from levo.codec.protocol import Codec
-from levo.model.sampling.request import SampledSong
+from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import CONFIG_FILE
 from levo.song.tokens import TokenGrid
+from pipelines.loop.access import NOBODY_IS_ASKED, Access, is_loopback
+from pipelines.loop.asking import answer
+from pipelines.loop.following import Followed, Follower
 from pipelines.loop.serving import (
     APPLICATION,
     ServingConfig,
@@ -34,8 +41,10 @@ from pipelines.loop.serving import (
 )
 from pipelines.loop.song_orders import FieldProblem, OrderError, OrderTaker
 
-_BAD_REQUEST, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _UNPROCESSABLE, _UNAVAILABLE = 400, 403, 404, 409, 422, 503
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
+_CONFLICT, _UNPROCESSABLE, _UNAVAILABLE = 409, 422, 503
 _FRONT_CPUS = 0.1
+_LOG = logging.getLogger("ray.serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,17 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
-    """What the front is made of; `models` is the folder whose sub-folders are the models that may be served."""
+    """What the front is made of; `models` is the folder whose sub-folders are the models that may be served.
+
+    With `followed` the model is the one that it names, and is swapped in no other way.
+    """
 
     models: Path
     pointer: Path
     orders: OrderTaker
     open_codec: Callable[[], Codec]
+    access: Access = NOBODY_IS_ASKED
+    followed: Followed | None = None
 
 
 class SongFront:
@@ -70,6 +84,8 @@ class SongFront:
         self._codec = config.open_codec()
         self._swapping = asyncio.Lock()
         self._model_digest: str | None = None
+        self._follower = None if config.followed is None else Follower(config.followed)
+        self._looking: asyncio.Task[None] | None = None
         self._routes = {
             ("POST", "/songs"): self.sing,
             ("GET", "/health"): self.health,
@@ -79,6 +95,8 @@ class SongFront:
 
     async def __call__(self, request: Request) -> JSONResponse:
         """Answer one HTTP request."""
+        if not self._config.access.admits(request.headers.get("authorization")):
+            return _refusal(_UNAUTHORIZED, FieldProblem(None, "expected the header Authorization: Bearer TOKEN"))
         act = self._routes.get((request.method, request.url.path))
         if act is None:
             known = ", ".join(" ".join(route) for route in self._routes)
@@ -96,11 +114,8 @@ class SongFront:
             return _refusal(_BAD_REQUEST, problem)
         except OrderError as error:
             return _refusal(_UNPROCESSABLE, *error.problems)
-        answers = [
-            self._replicas.sample.remote(one, self._model_digest) for one in self._config.orders.requests_of(order)
-        ]
         try:
-            songs = await asyncio.gather(*answers)
+            songs = await asyncio.gather(*(answer(one, self._ask) for one in self._config.orders.requests_of(order)))
         except RayTaskError as error:
             if not isinstance(error.cause, ValueError):
                 return _unavailable(error)
@@ -117,7 +132,7 @@ class SongFront:
             return _unavailable(error)
         orders = self._config.orders
         facts = {"code_size": orders.code_size, "max_frames": orders.max_frames}
-        facts |= {"max_prompt_frames": orders.max_prompt_frames}
+        facts |= {"max_prompt_frames": orders.max_prompt_frames} | self._following()
         return JSONResponse({"status": "ok", "model": self._running().name, "model_digest": digest, **facts})
 
     async def prompts(self, _request: Request) -> JSONResponse:
@@ -128,6 +143,9 @@ class SongFront:
         """Start songs on another model from now on; taken from this machine alone."""
         if not _is_local(request):
             return _refusal(_FORBIDDEN, FieldProblem(None, "the model is swapped from the service's own machine alone"))
+        if self._follower is not None:
+            problem = FieldProblem(None, f"the service follows {self._follower.followed}; the model is swapped there")
+            return _refusal(_CONFLICT, problem)
         try:
             name = _parsed(await request.body())["name"]
         except (json.JSONDecodeError, KeyError, TypeError):
@@ -136,19 +154,44 @@ class SongFront:
         if name not in known:
             return _refusal(_NOT_FOUND, FieldProblem("name", f"no model {name!r}; expected one of {', '.join(known)}"))
         async with self._swapping:
-            return await self._swap(self._config.models / name)
+            try:
+                digest = await self._swap(self._config.models / name)
+            except (RayError, ValueError) as error:
+                return _refusal(_CONFLICT, FieldProblem("name", _reason(error)))
+        return JSONResponse({"model": name, "model_digest": digest})
 
-    async def _swap(self, folder: Path) -> JSONResponse:
-        try:
-            with moved_pointer(self._config.pointer, folder):
-                digest = await self._replicas.refresh.remote()
-                # From here on an order names its model, so that no replica that lags sings it on the old one.
-                self._model_digest = digest
-        except RayError as error:
-            return _refusal(_CONFLICT, FieldProblem("name", str(getattr(error, "cause", error))))
-        except ValueError as error:
-            return _refusal(_CONFLICT, FieldProblem("name", str(error)))
-        return JSONResponse({"model": folder.name, "model_digest": digest})
+    async def check_health(self) -> None:
+        """Look on the side whether the model that the front follows is another one now."""
+        if self._follower is not None and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self.follow(self._follower))
+
+    async def follow(self, follower: Follower) -> None:
+        """Swap to the model that is named, where it is another; one that cannot be sung by leaves the running one."""
+        async with self._swapping:
+            named = await asyncio.to_thread(lambda: follower.next_model(self._running()))
+            if named is None:
+                return
+            try:
+                digest = await self._swap(named.folder)
+            except (RayError, ValueError) as error:
+                follower.refuse(named, _reason(error))
+                return
+        _LOG.info("%s names %s: songs start on %s", follower.followed, named.folder, digest)
+
+    async def _swap(self, folder: Path) -> str:
+        with moved_pointer(self._config.pointer, folder):
+            digest: str = await answer("refresh", lambda *_: self._replicas.refresh.remote())
+            # From here on an order names its model, so that no replica that lags sings it on the old one.
+            self._model_digest = digest
+        return digest
+
+    def _ask(self, request: SamplingRequest, num_lost: int) -> Any:
+        return self._replicas.sample.remote(request, self._model_digest, num_lost)
+
+    def _following(self) -> dict[str, Any]:
+        if self._follower is None:
+            return {}
+        return {"follows": str(self._follower.followed), "refusal": self._follower.refusal}
 
     def _running(self) -> Path:
         return read_pointer(self._config.pointer)
@@ -174,23 +217,29 @@ class SongFront:
 def start_http(config: ServingConfig, http: HttpConfig, model_folder: Path, address: Address) -> DeploymentHandle:
     """Start the service with its HTTP front on the Ray that is running; returns the handle of the replicas.
 
-    Raises `OSError` where the port is taken.
+    Raises `OSError` where the port is taken, `AccessError` where others than this machine would be let in unasked.
     """
     if not ray.is_initialized():
         raise RuntimeError("Ray is not running; call ray.init() before start_http()")
+    http.access.check(address.host)
     check_port(address)
     write_pointer(http.pointer, model_folder)
     serve.start(http_options={"host": address.host, "port": address.port}, proxy_location="HeadOnly")
+    serve.run(song_application(config, http), name=APPLICATION, route_prefix="/")
+    return serve.get_deployment_handle(SongReplica.__name__, APPLICATION)
+
+
+def song_application(config: ServingConfig, http: HttpConfig) -> Application:
+    """The front, bound to the replicas behind it; `http.pointer` must name a model."""
     front = serve.deployment(
         SongFront,
-        name="SongFront",
+        name=SongFront.__name__,
         max_ongoing_requests=config.max_requests,
         max_queued_requests=config.max_requests,
         ray_actor_options={"num_cpus": _FRONT_CPUS},
+        health_check_period_s=config.health_check_period_s,
     )
-    replicas = song_deployment(config, http.pointer)
-    serve.run(front.bind(http, replicas), name=APPLICATION, route_prefix="/")
-    return serve.get_deployment_handle(SongReplica.__name__, APPLICATION)
+    return front.bind(http, song_deployment(config, http.pointer))
 
 
 def model_names(models: Path) -> list[str]:
@@ -217,7 +266,8 @@ def _parsed(body: bytes) -> Any:
 
 
 def _refusal(status: int, *problems: FieldProblem) -> JSONResponse:
-    return JSONResponse({"errors": [_plain(problem) for problem in problems]}, status)
+    headers = {"WWW-Authenticate": "Bearer"} if status == _UNAUTHORIZED else None
+    return JSONResponse({"errors": [_plain(problem) for problem in problems]}, status, headers=headers)
 
 
 def _unavailable(error: RayError) -> JSONResponse:
@@ -230,10 +280,10 @@ def _plain(problem: FieldProblem) -> dict[str, Any]:
     return {name: value for name, value in asdict(problem).items() if name in ("field", "problem") or value is not None}
 
 
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "cause", error))
+
+
 def _is_local(request: Request) -> bool:
     """Whether a program of this machine asks, and no web page through somebody's browser (which names its origin)."""
-    host = request.client.host if request.client else ""
-    try:
-        return ipaddress.ip_address(host).is_loopback and "origin" not in request.headers
-    except ValueError:
-        return False
+    return is_loopback(request.client.host if request.client else "") and "origin" not in request.headers

@@ -18,6 +18,7 @@ from reward.noise import ScorerNoise
 from reward.pairing import Pairing, PairingRule, make_pairs
 
 MIXED, PAIRS = "mixed", "pairs"
+_BUCKET_BATCHES = 16
 
 
 def pair_candidates(
@@ -73,6 +74,8 @@ def preference_phase(
         init_model=base,
         checkpoint_every=max(10, num_steps // 2 // 10 * 10),
         log_every=1 if num_steps < 10 else 5,
+        # A bucket beyond an epoch would put a pair twice into a batch.
+        bucket_batches=min(_BUCKET_BATCHES, max(1, len(store) // config.batch_size)),
     )
 
 

@@ -1,6 +1,6 @@
 """The prompts of a run: lyrics and style that no corpus song has, with two seconds of a song of the same style."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,16 +54,34 @@ def draw_prompts(
         PromptSet.SEARCH: config.num_search,
         PromptSet.REPORT: config.num_report,
     }
-    chosen = [(plan, name, False) for plan, name in _fill(wanted, seed, voice, long=False)]
-    wanted_long = {PromptSet.REPORT: config.num_long_report}
-    chosen += [(plan, name, True) for plan, name in _fill(wanted_long, seed, voice, long=True)]
+    request = PromptRequest("prompt", wanted, {PromptSet.REPORT: config.num_long_report}, config.audio_prompt_frames)
+    return draw_prompt_sets(request, seed, voice, codec, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRequest:
+    """How many short and long prompts each set gets; those of one `namespace` share no song with another's."""
+
+    namespace: str
+    short: Mapping[PromptSet, int]
+    long: Mapping[PromptSet, int]
+    audio_prompt_frames: int
+
+
+def draw_prompt_sets(
+    request: PromptRequest, seed: int, voice: Voice, codec: Codec, progress: Callable[[int, int], None]
+) -> tuple[RunPrompt, ...]:
+    """As `draw_prompts`, for any sets."""
+    namespace = request.namespace
+    chosen = [(plan, name, False) for plan, name in _fill(request.short, namespace, seed, voice, long=False)]
+    chosen += [(plan, name, True) for plan, name in _fill(request.long, f"{namespace}-long", seed, voice, long=True)]
     prompts: list[RunPrompt] = []
     for start in range(0, len(chosen), _ENCODED_TOGETHER):
         block = chosen[start : start + _ENCODED_TOGETHER]
         companions = [render_song(plan_companion(plan, voice.config), voice) for plan, _, _ in block]
         grids = codec.encode_batch([stems_of(song) for song in companions])
         prompts += [
-            _run_prompt(plan, name, is_long, song.song_id, grid, config)
+            _run_prompt(plan, name, is_long, song.song_id, grid, request.audio_prompt_frames)
             for (plan, name, is_long), song, grid in zip(block, companions, grids, strict=True)
         ]
         progress(len(prompts), len(chosen))
@@ -76,26 +94,27 @@ def plan_of_prompt(prompt_id: str, is_long: bool, seed: int, world: WorldConfig)
 
 
 def _run_prompt(
-    plan: SongPlan, name: PromptSet, is_long: bool, companion_id: str, grid: TokenGrid, config: PromptsConfig
+    plan: SongPlan, name: PromptSet, is_long: bool, companion_id: str, grid: TokenGrid, audio_prompt_frames: int
 ) -> RunPrompt:
     # The middle of the companion: there both the voice and the band are heard.
-    start = max(0, (grid.num_frames - config.audio_prompt_frames) // 2)
+    start = max(0, (grid.num_frames - audio_prompt_frames) // 2)
     prompt = SongPrompt(
         prompt_id=plan.song_id,
         lyrics=plan.lyrics,
         description=plan.description,
-        audio_prompt=grid.window(start, config.audio_prompt_frames),
+        audio_prompt=grid.window(start, audio_prompt_frames),
         num_frames=plan.num_frames + _FRAMES_OF_GRACE,
         audio_prompt_id=companion_id,
     )
     return RunPrompt(prompt, name, plan, is_long)
 
 
-def _fill(wanted: dict[PromptSet, int], seed: int, voice: Voice, *, long: bool) -> Sequence[tuple[SongPlan, PromptSet]]:
+def _fill(
+    wanted: Mapping[PromptSet, int], namespace: str, seed: int, voice: Voice, *, long: bool
+) -> Sequence[tuple[SongPlan, PromptSet]]:
     shares = {name: float(number) for name, number in wanted.items() if number}
     left = dict(wanted)
     chosen: list[tuple[SongPlan, PromptSet]] = []
-    namespace = "prompt-long" if long else "prompt"
     num_drawn = 0
     while any(left[name] for name in shares):
         plans = draw_plans(namespace, num_drawn + _PLANS_PER_DRAW, seed, voice.config, 1.0 if long else 0.0)

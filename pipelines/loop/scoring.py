@@ -49,7 +49,6 @@ from reward.phoneme_error import phoneme_error_score
 from reward.similarity.protocol import TextMusicSimilarity
 
 _LONGEST_SECOND_OPINION_S = 15.0
-_SECOND_OPINIONS = 2
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,15 @@ class ScoringModels:
 class HeldOutJudges:
     """Judges that never make a pair; they hear what is reported, not what pairs are made of.
 
-    The recogniser, the slowest, hears two songs a prompt of the models whose short digests are in `heard_more`, and of
-    all others the first song of every other prompt.
+    The recogniser, the slowest, hears `songs_heard` songs a prompt of the models whose short digests are in
+    `heard_more`, and of all others the first song of every other prompt.
     """
 
     recogniser: ModelSource[Recogniser]
     tags: ModelSource[TagAgreementJudge]
     defects: ModelSource[DefectsJudge]
     heard_more: frozenset[str] = frozenset()
+    songs_heard: int = 2
 
 
 def scoring_pipeline(
@@ -211,7 +211,7 @@ class _HeldOutPanel:
         self._recogniser = judges.recogniser.open()
         self._tags = judges.tags.open()
         self._defects = judges.defects.open()
-        self._heard_more = judges.heard_more
+        self._heard_more, self._songs_heard = judges.heard_more, judges.songs_heard
         self._lexicon = lexicon
 
     def scores(self, song: JudgedSong, stems: Stems) -> dict[str, Score]:
@@ -227,8 +227,8 @@ class _HeldOutPanel:
             return missing_score(f"the second opinion hears songs up to {_LONGEST_SECOND_OPINION_S:g} s")
         number = song_number(song.song_id)
         if song_model(song.song_id) in self._heard_more:
-            if number >= _SECOND_OPINIONS:
-                return missing_score(f"the second opinion hears {_SECOND_OPINIONS} songs of a prompt")
+            if number >= self._songs_heard:
+                return missing_score(f"the second opinion hears {self._songs_heard} songs of a prompt")
         elif number or not _is_in_half(_prompt_id(song)):
             return missing_score("the second opinion hears one song of every other prompt from this model")
         heard = self._recogniser.transcribe([stems.vocal])[0].phoneme_names

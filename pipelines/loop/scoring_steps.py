@@ -9,6 +9,7 @@ from levo.song.scores import Axis
 from pipelines.corpus.records import TokenizedSong
 from pipelines.flow.executor import Executor
 from pipelines.flow.memory import Memory
+from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.ray_executor import RayExecutor
 from pipelines.flow.run import Progress, run_flow
 from pipelines.flow.run_folder import remove_tree
@@ -84,25 +85,31 @@ def score_songs(
     executor: Executor | None = None,
 ) -> list[ScoredRow]:
     """Run songs through the scoring flow; raises `ValueError` where one of them cannot be scored."""
-    folder = sound_folder(context)
-    pipeline = scoring_pipeline(
-        context.audio_places(folder),
+    pipeline = songs_pipeline(context, held_out, decode)
+
+    def report(state: Progress) -> None:
+        progress(state.num_done, state.num_items)
+
+    executor = executor or RayExecutor(_NUM_WORKERS, _BATCH_SONGS)
+    result = run_flow(pipeline, songs, executor, Memory(sound_folder(context) / "memory"), report)
+    if result.refusals:
+        first = result.refusals[0]
+        raise ValueError(f"{len(result.refusals)} songs were not scored; the first, {first.item_id}: {first.detail}")
+    return list(result.records)
+
+
+def songs_pipeline(
+    context: LoopContext, held_out: bool, decode: Stage[CandidateRow, TokenizedSong] | None = None
+) -> Pipeline[CandidateRow, ScoredRow]:
+    """The stages that score a run's songs."""
+    return scoring_pipeline(
+        context.audio_places(sound_folder(context)),
         prompt_source(context),
         context.scoring_models(),
         context.lexicon(),
         context.held_out_judges(_heard_more(context)) if held_out else None,
         decode,
     )
-
-    def report(state: Progress) -> None:
-        progress(state.num_done, state.num_items)
-
-    executor = executor or RayExecutor(_NUM_WORKERS, _BATCH_SONGS)
-    result = run_flow(pipeline, songs, executor, Memory(folder / "memory"), report)
-    if result.refusals:
-        first = result.refusals[0]
-        raise ValueError(f"{len(result.refusals)} songs were not scored; the first, {first.item_id}: {first.detail}")
-    return list(result.records)
 
 
 def sound_folder(context: LoopContext) -> Path:

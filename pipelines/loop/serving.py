@@ -5,20 +5,19 @@ with every health check, so that all replicas follow, and one that is restarted 
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ray
 import torch
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve import Application
 from ray.serve.exceptions import RayServeException
-from ray.serve.handle import DeploymentHandle, DeploymentResponse
+from ray.serve.handle import DeploymentHandle
 
 from levo.model.sampling.engine import SamplingEngine
 from levo.model.sampling.length_class import LengthClass
@@ -26,6 +25,8 @@ from levo.model.sampling.loop import EngineLoop
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import ModelFolderError, load_config, load_model
 from levo.song.files import write_bytes_atomically
+from pipelines.loop.applications import run_application, stop_application
+from pipelines.loop.asking import answers_in_order
 
 APPLICATION = "levo-sampling"
 
@@ -58,18 +59,22 @@ class SongReplica:
         self._swapping = asyncio.Lock()
         self._refresh: asyncio.Task[str] | None = None
 
-    async def sample(self, request: SamplingRequest, model_digest: str | None = None) -> SampledSong:
+    async def sample(self, request: SamplingRequest, model_digest: str | None = None, num_lost: int = 0) -> SampledSong:
         """Draw one song; a caller that goes away takes its request with it.
 
-        A replica that runs another model than `model_digest` first follows the pointer.
+        A replica that runs another model than `model_digest` first follows the pointer. `num_lost` tells how often the
+        answer was lost before: a replica that was only out of reach may still be at it, and the engine's names are
+        unique.
         """
         if model_digest not in (None, self._digest):
             await self.refresh()
+        named = replace(request, request_id=f"{request.request_id}~{num_lost}") if num_lost else request
         try:
-            return await asyncio.wrap_future(self._loop.submit(request))
+            song = await asyncio.wrap_future(self._loop.submit(named))
         except asyncio.CancelledError:
-            self._loop.cancel(request.request_id)
+            self._loop.cancel(named.request_id)
             raise
+        return replace(song, request_id=request.request_id)
 
     async def refresh(self) -> str:
         """Follow the pointer and return the digest that songs start on; running songs finish on the old model."""
@@ -113,11 +118,16 @@ class SamplingService:
         to run: no replica sings on an older one. Raises the error of the first request that is refused.
         """
         songs: list[SampledSong] = []
-        for song in self._answers(requests, model_digest):
+        for song in self.songs(requests, model_digest):
             songs.append(song)
             if progress is not None:
                 progress(len(songs), len(requests))
         return songs
+
+    def songs(self, requests: Iterable[SamplingRequest], model_digest: str | None = None) -> Iterator[SampledSong]:
+        """The same as they come; a song whose replica dies is drawn by another, which draws the same."""
+        num_rows = sum(length.num_rows for length in self.config.length_classes) * self.config.num_replicas
+        return answers_in_order(requests, partial(self.ask, model_digest), 4 * num_rows)
 
     def swap_model(self, model_folder: Path) -> str:
         """Sample another model from now on, without losing a request; returns its digest.
@@ -127,17 +137,12 @@ class SamplingService:
         running one then stays.
         """
         with moved_pointer(self.pointer, model_folder):
-            return str(self.handle.refresh.remote().result())
+            (digest,) = answers_in_order(["refresh"], lambda *_: self.handle.refresh.remote(), 1)
+            return str(digest)
 
-    def _answers(self, requests: Sequence[SamplingRequest], model_digest: str | None) -> Iterator[SampledSong]:
-        num_rows = sum(length.num_rows for length in self.config.length_classes) * self.config.num_replicas
-        under_way: deque[DeploymentResponse[Any]] = deque()
-        for request in requests:
-            if len(under_way) >= 4 * num_rows:
-                yield under_way.popleft().result()
-            under_way.append(self.handle.sample.remote(request, model_digest))
-        while under_way:
-            yield under_way.popleft().result()
+    def ask(self, model_digest: str | None, request: SamplingRequest, num_lost: int) -> Any:
+        """Send one request, whose answer was lost so often before; returns the response that is to come."""
+        return self.handle.sample.remote(request, model_digest, num_lost)
 
 
 def start_sampling(config: ServingConfig, model_folder: Path, pointer: Path) -> SamplingService:
@@ -145,12 +150,8 @@ def start_sampling(config: ServingConfig, model_folder: Path, pointer: Path) -> 
 
     `pointer` is the file that names the running model; every replica must be able to read it.
     """
-    if not ray.is_initialized():
-        raise RuntimeError("Ray is not running; call ray.init() before start_sampling()")
     write_pointer(pointer, model_folder)
-    serve.start(proxy_location="Disabled")
-    handle = serve.run(song_deployment(config, pointer), name=APPLICATION, route_prefix=None)
-    return SamplingService(handle, config, pointer)
+    return SamplingService(run_application(song_deployment(config, pointer), APPLICATION), config, pointer)
 
 
 def running_sampling(config: ServingConfig, pointer: Path) -> SamplingService | None:
@@ -176,19 +177,18 @@ def song_deployment(config: ServingConfig, pointer: Path) -> Application:
 
 
 def check_replacement(running: Path, folder: Path) -> None:
-    """Raise `ModelFolderError` where a folder holds no model of the running one's config."""
-    if load_config(folder) != load_config(running):
+    """Raise `ModelFolderError` where a folder holds no model of the running one's config.
+
+    Of a running model whose folder is gone nothing is known here; the engine itself then refuses another config.
+    """
+    config = load_config(folder)
+    if running.exists() and config != load_config(running):
         raise ModelFolderError(f"{folder} has another config than {running}, which runs; start a service for it")
 
 
 def stop_sampling() -> None:
-    """Stop the service where it runs, and Serve with it unless others have applications on it."""
-    applications = serve.status().applications.keys()
-    if applications - {APPLICATION}:
-        if APPLICATION in applications:
-            serve.delete(APPLICATION)
-    else:
-        serve.shutdown()
+    """Stop the service where it runs; others on the same Serve stay."""
+    stop_application(APPLICATION)
 
 
 def write_pointer(pointer: Path, model_folder: Path) -> None:

@@ -15,12 +15,13 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from levo.alignment.stage_tasks import StageTasks
 from levo.song.digest import digest_json
 from levo.song.files import writing
-from levo.training.checkpoints import read_progress, write_progress
+from levo.training.checkpoints import load_checked, read_progress, write_progress
 from levo.training.engine import Engine
 from levo.training.loop import LoggedStep
 from levo.training.phase_run import PhaseRunner, TaskSource, finished
 from levo.training.phases import PhaseConfig
 from levo.training.results import PhaseResult, read_result
+from levo.training.seals import seal
 from levo.training.workers import DistributedWorkers, Workers
 from pipelines.loop.deepspeed_engine import ZERO_1, DeepSpeedEngine, ZeroOptions
 from pipelines.loop.journal_tail import JournalTail
@@ -47,12 +48,14 @@ def run_phases(
     scale: TrainingScale | None = None,
     *,
     tasks: TaskSource | None = None,
+    cache: Path | None = None,
 ) -> list[PhaseResult]:
     """Train the phases in turn under `storage`, which all workers must reach, as one fit on the running Ray.
 
     `on_log` gets each phase's name and its logged intervals, in a thread of the driver. Where all phases are finished
     nothing is started; a phase that was broken off, by a crash of a worker or of the driver, goes on from its last
-    checkpoint with the same learning curve. Checkpoints go once all phases are finished.
+    checkpoint with the same learning curve. Checkpoints go once all phases are finished. `cache` keeps what several
+    such calls share, the reference's log-probabilities among it; else it lies in `storage`.
     """
     scale, tasks = scale or TrainingScale(), tasks or StageTasks()
     storage = storage.resolve()
@@ -63,7 +66,13 @@ def run_phases(
     name = run_name(ordered, tasks)
     trainer = TorchTrainer(
         _train_on_worker,
-        train_loop_config={"phases": ordered, "storage": storage, "scale": scale, "tasks": tasks},
+        train_loop_config={
+            "phases": ordered,
+            "storage": storage,
+            "scale": scale,
+            "tasks": tasks,
+            "cache": cache and cache.resolve(),
+        },
         torch_config=TorchConfig(backend="nccl" if scale.use_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=scale.num_workers,
@@ -110,7 +119,7 @@ class RayCheckpoints:
             saved = read_progress(Path(folder))
             if saved.identity != identity:
                 return 0
-            engine.load(saved.folder)
+            load_checked(engine, saved.folder)
             return saved.step
 
     def save(self, engine: Engine, identity: str, step: int) -> None:
@@ -120,6 +129,7 @@ class RayCheckpoints:
                 engine.save(Path(folder))
                 if self._workers.rank == 0:
                     write_progress(Path(folder), identity, step)
+                seal(Path(folder), self._workers.rank, self._workers.world_size)
             ray.train.report({"step": step}, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
@@ -137,6 +147,7 @@ def _train_on_worker(loop_config: dict[str, Any]) -> None:
         device=ray.train.torch.get_device() if scale.use_gpu else torch.device("cpu"),
         workers=workers,
         peak_operations_per_s=scale.peak_operations_per_s,
+        cache=loop_config["cache"],
     )
     runner.run_all(loop_config["phases"])
 

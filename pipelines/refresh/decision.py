@@ -9,7 +9,7 @@ from levo.song.scores import Axis
 
 @dataclass(frozen=True, slots=True)
 class AxisFacts:
-    """One preference's pairs after ageing: all, those that no champion was trained on, and how many songs made them.
+    """One preference's pairs after ageing: all, those that no training has seen, and how many songs made them.
 
     `judge_agreement` is the share of new pairs on which a judge that made none of them prefers the same song; None
     where it was not asked.
@@ -32,7 +32,7 @@ class RefreshFacts:
 
     axes: Mapping[Axis, AxisFacts]
     nights_since_training: int | None
-    """None where no champion was trained yet."""
+    """None where nothing was trained yet."""
     earlier_yields: Mapping[Axis, tuple[float, ...]] = field(default_factory=dict)
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from levo.song.scores import Metric
 from reward.bootstrap import PairedDifference, paired_bootstrap
+from reward.sign_flip import sign_flip_p_value
 
 _ERROR_RATE = 0.05
 _SEED = 0
@@ -31,18 +34,23 @@ class GateMetric:
 
 @dataclass(frozen=True, slots=True)
 class MetricVerdict:
-    """The gain of the candidate (positive is better), with its interval at this look's coverage."""
+    """The gain of the candidate (positive is better), with its interval at this look's coverage.
+
+    `p_value` is the randomisation test's: how often chance alone gives as large a gain.
+    """
 
     name: str
     gain: float
     low: float
     high: float
     num_prompts: int
+    p_value: float
+    coverage: float
 
     @property
     def is_better(self) -> bool:
-        """Whether the whole interval is a gain."""
-        return self.low > 0
+        """Whether the whole interval is a gain, and the randomisation test agrees: with few prompts intervals lie."""
+        return self.low > 0 and self.p_value <= (1 - self.coverage) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +108,16 @@ def gate(metrics: Sequence[GateMetric], num_looks_before: int) -> GateDecision:
 def _verdict(one: GateMetric, coverage: float) -> MetricVerdict:
     found: PairedDifference = paired_bootstrap(one.candidate, one.champion, seed=_SEED, coverage=coverage)
     gains = sorted((one.metric.gain(found.interval.low), one.metric.gain(found.interval.high)))
+    shared = sorted(one.candidate.keys() & one.champion.keys())
+    differences = np.array([one.metric.gain(one.candidate[name] - one.champion[name]) for name in shared])
     return MetricVerdict(
-        one.metric.name, one.metric.gain(found.interval.mean), gains[0], gains[1], found.interval.num_prompts
+        name=one.metric.name,
+        gain=one.metric.gain(found.interval.mean),
+        low=gains[0],
+        high=gains[1],
+        num_prompts=found.interval.num_prompts,
+        p_value=sign_flip_p_value(differences, seed=_SEED),
+        coverage=coverage,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pipelines.flow.pointers import MovedPointerError, Pointed, Pointer
 
 SLACK_S = 5.0
+_POLL_S = 1.0
 Clock = Callable[[], float]
 
 
@@ -61,6 +62,22 @@ class Lease:
             raise HeldLeaseError(f"{holder} took it at the same time") from None
         self._token = token
         return token
+
+    def take_over(self, sleep: Callable[[float], None] = time.sleep) -> int:
+        """Take it, from a holder that died too, once its time is over.
+
+        A holder that lives renews its lease: where that is seen, or where it has not run out within a length of this
+        one, HeldLeaseError says who it is.
+        """
+        seen = self._now()
+        deadline_s = self._clock() + self._length_s + SLACK_S
+        while True:
+            try:
+                return self.take()
+            except HeldLeaseError:
+                if self._now() != seen or self._clock() > deadline_s:
+                    raise
+            sleep(_POLL_S)
 
     def renew(self) -> None:
         """Hold it for another length from now; raises LostLeaseError where it was taken meanwhile."""

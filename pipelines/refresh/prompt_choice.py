@@ -40,8 +40,9 @@ def choose_prompts(
     """Prompts of a night, in the order of their ids; the same night, pool and weakness choose the same.
 
     A share goes to the prompts with the largest `weakness` (how far the champion falls short; prompts without one are
-    not weak). The others are spread evenly over the kinds, and drawn in an order that the night's name decides: kinds
-    with fewer prompts than their quota leave the rest to the others. Raises `ValueError` for a pool that is too small.
+    not weak), equal ones in the night's order. The others are spread evenly over the kinds, and drawn in an order that
+    the night's name decides: kinds with fewer prompts than their quota leave the rest to the others. Raises
+    `ValueError` for a pool that is too small.
     """
     if not 0 <= weak_share <= 1:
         raise ValueError(f"weak_share is {weak_share}; expected a share between 0 and 1")
@@ -52,7 +53,7 @@ def choose_prompts(
         repeated = next(one for one in ids if ids.count(one) > 1)
         raise ValueError(f"prompt {repeated!r} is in the pool twice")
     known = [prompt for prompt in pool if weakness.get(prompt.prompt_id, 0.0) > 0]
-    weakest = sorted(known, key=lambda prompt: (-weakness[prompt.prompt_id], prompt.prompt_id))
+    weakest = sorted(known, key=lambda prompt: (-weakness[prompt.prompt_id], digest_json([night, prompt.prompt_id])))
     weak = {prompt.prompt_id for prompt in weakest[: round(weak_share * num_prompts)]}
     rest = [prompt for prompt in pool if prompt.prompt_id not in weak]
     drawn = _spread(rest, num_prompts - len(weak), night)

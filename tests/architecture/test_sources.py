@@ -13,7 +13,9 @@ _TEXT_SUFFIXES = {".py", ".toml", ".txt", ".md", ".yaml", ".yml", ".sh", ".json"
 _FORBIDDEN = {
     "a machine's own path": re.compile(r"(?<![\w.])/(?:work|home|root|Users)/\w"),
     "a registry's address": re.compile(r"pypi\.org|pythonhosted\.org|download\.pytorch\.org"),
-    "a download address of a lock file": re.compile(r"^\s*(?:url|resolved)\s*[=:]\s*.https?://", re.MULTILINE),
+    "a download address of a lock file": re.compile(
+        r"^\s*(?:url|resolved)\s*[=:]\s*.https?://\S+\.(?:whl|zip|tgz|tar\.gz)", re.MULTILINE
+    ),
 }
 
 

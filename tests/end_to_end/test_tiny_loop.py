@@ -16,21 +16,9 @@ from jobs.recipes.loop import tiny
 from jobs.summary import MODEL_ROWS, read_summary
 from jobs.tracking.mlflow_tracker import store_uri
 from levo.model.store import model_digest
+from tests.end_to_end.demo_runs import run_demo
 
 pytestmark = pytest.mark.ray
-
-
-def run_demo(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "jobs", "demo", "--recipe", "tiny", "--out", str(out), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1500)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("loop") / "run"
-    done = run_demo(out)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return out
 
 
 def mlflow_runs(out: Path) -> dict[str, Run]:

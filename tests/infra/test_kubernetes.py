@@ -1,166 +1,180 @@
-"""Manifests, built as kustomize builds them, held to KubeRay's schemas and to this project's own commands."""
+"""Manifests held to the schemas of their kinds, to what a pod may do, and to what a recipe needs."""
 
-import gzip
-import shlex
-from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
-import jsonpatch
-import jsonschema
 import pytest
 import yaml
 
-from jobs.cli import COMMANDS
 from jobs.recipes.loop import RECIPES
+from tests.infra.kustomize import KUBERNETES, OVERLAYS, Resource, build, overlay
+from tests.infra.manifests import TODAY, everything, of_kind, pods, ray_cluster
+from tests.infra.schemas import problems
 
-ROOT = Path(__file__).parents[2]
-KUBERNETES = ROOT / "infra" / "kubernetes"
-SCHEMAS = ROOT.parent / "shared" / "schemas"
-OVERLAYS = sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
-
-
-def build(folder: Path, more: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """The resources of a kustomization: what this project uses of kustomize."""
-    told = yaml.safe_load((folder / "kustomization.yaml").read_text())
-    known = {"apiVersion", "kind", "resources", "components", "labels", "images", "patches"}
-    assert set(told) <= known, f"{folder} uses {set(told) - known}"
-    resources: list[dict[str, Any]] = []
-    for name in told.get("resources", ()):
-        place = folder / name
-        resources += build(place) if place.is_dir() else [one for one in yaml.safe_load_all(place.read_text()) if one]
-    patches = list(told.get("patches", ()))
-    for component in (*told.get("components", ()), *more):
-        patches += yaml.safe_load((folder / component / "kustomization.yaml").read_text())["patches"]
-    for patch in patches:
-        found = [one for one in resources if one["kind"] == patch["target"]["kind"]]
-        assert found, f"a patch of {folder} finds no {patch['target']}"
-        for resource in found:
-            jsonpatch.apply_patch(resource, yaml.safe_load(patch["patch"]), in_place=True)
-    for pairs in told.get("labels", ()):
-        for resource in resources:
-            resource["metadata"].setdefault("labels", {}).update(pairs["pairs"])
-    for image in told.get("images", ()):
-        for container in (one for resource in resources for one in containers(resource)):
-            if container["image"] == image["name"]:
-                container["image"] = f"{image['newName']}:{image['newTag']}"
-    return deepcopy(resources)
+STEPS = ("corpus", "train", "align", "refresh")
+WITH_RAY = (*STEPS, "nightly-raycronjob", "serve")
+ALL = everything()
 
 
-def containers(value: Any) -> list[dict[str, Any]]:
-    """All containers in a resource."""
-    if isinstance(value, dict):
-        own = value.get("containers", []) if isinstance(value.get("containers"), list) else []
-        return [*own, *(one for key, part in value.items() if key != "containers" for one in containers(part))]
-    return [one for part in value for one in containers(part)] if isinstance(value, list) else []
+@pytest.mark.parametrize("name", ALL)
+def test_every_resource_is_what_its_kind_takes(name: str) -> None:
+    found = {f"{one['kind']} {one['metadata']['name']}": problems(one) for one in ALL[name]}
+    assert found == {told: [] for told in found}
 
 
-def of_kind(resources: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    (found,) = [resource for resource in resources if resource["kind"] == kind]
-    return found
-
-
-def strict(schema: Any) -> Any:
-    """A schema that refuses fields it does not know."""
-    if isinstance(schema, list):
-        return [strict(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {name: strict(part) for name, part in schema.items()}
-    if made.get("type") == "object" and "properties" in made and "additionalProperties" not in made:
-        made["additionalProperties"] = bool(schema.get("x-kubernetes-preserve-unknown-fields"))
-    return made
-
-
-@pytest.fixture(scope="module")
-def rayjob_schema() -> Any:
-    file = SCHEMAS / "ray.io_rayjobs.yaml.gz"
-    if not file.is_file():
-        pytest.skip(f"{file} is not here")
-    definition = yaml.load(gzip.decompress(file.read_bytes()), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    (version,) = [one for one in definition["spec"]["versions"] if one["name"] == "v1"]
-    schema = strict(version["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
-    return jsonschema.Draft7Validator(schema)
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_jobs_are_what_kuberay_takes(overlay: str, rayjob_schema: Any) -> None:
-    job = of_kind(build(KUBERNETES / "overlays" / overlay), "RayJob")
-    assert [f"{'/'.join(map(str, error.path))}: {error.message}" for error in rayjob_schema.iter_errors(job)] == []
-    assert job["metadata"]["name"] == f"levo-{overlay}"
-
-
-def test_the_schema_refuses_what_it_does_not_know(rayjob_schema: Any) -> None:
-    job = of_kind(build(KUBERNETES / "base"), "RayJob")
+def test_the_schemas_refuse_what_they_do_not_know_and_put_defaults_in() -> None:
+    job = of_kind(overlay("train"), "RayJob")
     job["spec"]["entryPoint"] = "x"
-    del job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["maxReplicas"]
-    messages = sorted(error.message for error in rayjob_schema.iter_errors(job))
-    assert len(messages) == 2
-    assert "'entryPoint' was unexpected" in messages[1]
+    job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0] |= {"maxReplicas": None, "minReplicas": None}
+    (message,) = problems(job)
+    assert message.startswith("spec: ")
+    assert "'entryPoint' was unexpected" in message
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_command_recipe_and_option_is_this_projects(overlay: str) -> None:
-    import importlib
+@pytest.mark.parametrize(
+    ("kind", "place", "value"),
+    [
+        ("CronJob", ("spec", "schedulle"), "* * * * *"),
+        ("CronJob", ("spec", "concurrencyPolicy"), 1),
+        ("Role", ("rules",), [{"verb": ["get"]}]),
+        ("RoleBinding", ("roleRef",), {"name": "x"}),
+        ("NetworkPolicy", ("spec", "egres"), []),
+        ("ConfigMap", ("data", "night.yaml"), {"kind": "RayJob"}),
+        ("PersistentVolumeClaim", ("spec", "accessModes"), "ReadWriteMany"),
+    ],
+)
+def test_a_slip_in_a_core_kind_is_found(kind: str, place: tuple[str, ...], value: Any) -> None:
+    resource = next(one for one in overlay("nightly") if one["kind"] == kind)
+    assert problems(resource) == []
+    *parts, last = place
+    holder = resource
+    for part in parts:
+        holder = holder[part]
+    holder[last] = value
+    assert problems(resource) != []
 
-    import tyro
 
-    job = of_kind(build(KUBERNETES / "overlays" / overlay), "RayJob")
-    program, name, *arguments = shlex.split(job["spec"]["entrypoint"])
-    assert program == "levo"
-    command = next(command for command in COMMANDS if command.name == name)
-    module = importlib.import_module(command.module)
-    (options,) = [
-        found for found in vars(module).values() if getattr(found, "__name__", "") == f"{name.title()}Options"
-    ]
-    parsed = tyro.cli(options, args=arguments)
-    assert getattr(parsed, "recipe", "demo") in RECIPES
-
-
-@pytest.mark.parametrize("overlay", [*OVERLAYS, "base"])
-def test_pods_may_do_nothing_that_they_need_not(overlay: str) -> None:
-    folder = KUBERNETES / ("base" if overlay == "base" else f"overlays/{overlay}")
-    resources = build(folder)
-    cluster = of_kind(resources, "RayJob")["spec"]["rayClusterSpec"]
-    templates = [cluster["headGroupSpec"]["template"], *(group["template"] for group in cluster["workerGroupSpecs"])]
-    selected = of_kind(resources, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
-    volumes = {of_kind(resources, "PersistentVolumeClaim")["metadata"]["name"]}
-    for template in templates:
-        pod = template["spec"]
-        assert selected.items() <= template["metadata"]["labels"].items()
-        assert pod["serviceAccountName"] == of_kind(resources, "ServiceAccount")["metadata"]["name"]
-        assert pod["automountServiceAccountToken"] is False
-        assert pod["securityContext"]["runAsNonRoot"]
-        (container,) = pod["containers"]
-        assert container["image"].startswith("levo:")
-        assert container["securityContext"] == {
+@pytest.mark.parametrize("name", ALL)
+def test_pods_may_do_nothing_that_they_need_not(name: str) -> None:
+    for pod in pods(ALL[name]):
+        assert pod.spec["securityContext"]["runAsNonRoot"]
+        assert pod.spec["securityContext"]["runAsUser"] > 0
+        assert pod.spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod.spec["automountServiceAccountToken"] is (pod.owner == "CronJob")
+        assert pod.container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        claims = {v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
-        assert claims == volumes
-        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
-    assert cluster["authOptions"] == {"mode": "token", "secretName": "levo-ray-token"}
-    text = "".join(path.read_text() for path in KUBERNETES.rglob("*.yaml"))
-    assert "password" not in text.lower()
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.spec.keys()
+        assert "memory" in pod.container["resources"]["limits"]
+        # What is written without a mount is refused by the read-only root.
+        assert {"name": "HOME", "value": "/tmp"} in pod.container["env"]
+        assert "/tmp" in {mount["mountPath"] for mount in pod.container["volumeMounts"]}
 
 
-def test_kueue_admits_a_job_that_it_may_suspend(rayjob_schema: Any) -> None:
-    job = of_kind(build(KUBERNETES / "overlays" / "train", more=("../../components/kueue",)), "RayJob")
-    assert list(rayjob_schema.iter_errors(job)) == []
-    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "levo"
-    assert job["spec"]["suspend"] is True
-    assert job["spec"]["shutdownAfterJobFinishes"] is True
+@pytest.mark.parametrize("name", WITH_RAY)
+def test_rays_ports_are_behind_a_token_and_a_policy(name: str) -> None:
+    resources = overlay(name)
+    assert ray_cluster(resources)["authOptions"] == {"mode": "token", "secretName": "levo-ray-token"}
+    (policy,) = [one for one in resources if one["kind"] == "NetworkPolicy"]
+    selected = policy["spec"]["podSelector"]["matchLabels"]
+    found = list(pods(resources))
+    assert found
+    # The submitter too: it reaches the dashboard by this label alone.
+    assert all(selected.items() <= pod.labels.items() for pod in found)
+    ours, operator, monitoring = policy["spec"]["ingress"]
+    assert ours == {"from": [{"podSelector": {"matchLabels": selected}}]}
+    assert [port["port"] for port in operator["ports"]] == [8265]
+    assert [port["port"] for port in monitoring["ports"]] == [8080]
+    assert all("ports" in rule or rule["to"] == ours["from"] for rule in policy["spec"]["egress"])
 
 
-def test_training_has_gpus_and_the_corpus_has_none() -> None:
-    def limits(overlay: str) -> dict[str, str]:
-        job = of_kind(build(KUBERNETES / "overlays" / overlay), "RayJob")
-        (group,) = job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
-        found: dict[str, str] = group["template"]["spec"]["containers"][0]["resources"]["limits"]
-        return found
+def test_the_account_that_makes_nights_may_do_that_alone() -> None:
+    resources = overlay("nightly")
+    assert of_kind(resources, "Role")["rules"] == [
+        {"apiGroups": ["ray.io"], "resources": ["rayjobs"], "verbs": ["create", "get"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"]},
+    ]
+    binding, (pod,) = of_kind(resources, "RoleBinding"), pods(of_kind(resources, "CronJob"))
+    assert binding["roleRef"]["name"] == of_kind(resources, "Role")["metadata"]["name"]
+    assert [subject["name"] for subject in binding["subjects"]] == [pod.spec["serviceAccountName"]]
+    (policy,) = [one for one in resources if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] != "levo"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod.labels.items()
+    assert policy["spec"]["ingress"] == []
 
-    assert limits("train")["nvidia.com/gpu"] == limits("align")["nvidia.com/gpu"] == "1"
-    assert "nvidia.com/gpu" not in limits("corpus")
+
+def test_nights_never_overlap_and_end_before_the_next() -> None:
+    cronjob = of_kind(overlay("nightly"), "CronJob")["spec"]
+    night = of_kind(overlay("refresh"), "RayJob")["spec"]
+    assert cronjob["concurrencyPolicy"] == "Forbid"
+    assert cronjob["timeZone"] == "Etc/UTC"
+    assert cronjob["startingDeadlineSeconds"] > 0
+    assert {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"} <= cronjob.keys()
+    assert night["activeDeadlineSeconds"] < cronjob["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 24 * 3600
+
+
+def test_the_raycronjob_runs_the_nights_job() -> None:
+    cronjob = of_kind(overlay("nightly-raycronjob"), "RayCronJob")["spec"]
+    night = of_kind(overlay("refresh"), "RayJob")["spec"]
+    dated = cronjob["jobTemplate"].pop("entrypoint")
+    assert dated.replace(TODAY, "2026-01-01") == night.pop("entrypoint")
+    assert cronjob["jobTemplate"] == night
+    assert cronjob["schedule"] == of_kind(overlay("nightly"), "CronJob")["spec"]["schedule"]
+
+
+def test_the_service_runs_on_a_steps_cluster_with_its_own_token_and_port() -> None:
+    cluster = ray_cluster(overlay("serve"))
+    step = ray_cluster(overlay("train"))
+    for pod in pods(cluster):
+        (token,) = [one for one in pod.container["env"] if one["name"] == "LEVO_SERVE_TOKEN"]
+        assert token["valueFrom"] == {"secretKeyRef": {"name": "levo-serve-token", "key": "token"}}
+        pod.container["env"].remove(token)
+    for group in cluster["workerGroupSpecs"]:
+        group["template"]["spec"]["containers"][0]["ports"].remove({"name": "serve", "containerPort": 8000})
+    assert cluster == step
+    served = yaml.safe_load(of_kind(overlay("serve"), "RayService")["spec"]["serveConfigV2"])
+    assert served["http_options"]["port"] == 8000
+
+
+@pytest.mark.parametrize("name", ["train", "align", "refresh", "serve"])
+def test_kueue_admits_what_it_may_suspend(name: str) -> None:
+    kind = "RayService" if name == "serve" else "RayJob"
+    queued = of_kind(ALL[f"{name}+kueue"], kind)
+    assert queued["metadata"]["labels"] == {
+        "app.kubernetes.io/part-of": "levo",
+        "kueue.x-k8s.io/queue-name": "levo",
+    }
+    assert queued["spec"]["suspend"] is True
+    assert kind == "RayService" or queued["spec"]["shutdownAfterJobFinishes"] is True
+
+
+def pool(cluster: Resource, name: str) -> tuple[float, float]:
+    """The GPUs of a pool of workers, and its CPUs."""
+    (group,) = [group for group in cluster["workerGroupSpecs"] if group["groupName"] == name]
+    resources = group["template"]["spec"]["containers"][0]["resources"]
+    gpus = float(resources["limits"].get("nvidia.com/gpu", 0))
+    return group["replicas"] * gpus, group["replicas"] * float(resources["requests"]["cpu"])
+
+
+@pytest.mark.parametrize("name", ["train", "align", "refresh"])
+def test_the_pool_of_gpus_holds_what_the_recipe_asks_for_at_once(name: str) -> None:
+    recipe = RECIPES["base"](0)
+    cluster = ray_cluster(overlay(name))
+    gpus, cpus = pool(cluster, "gpu")
+    assert gpus >= max(recipe.training.num_workers, recipe.sampling.num_replicas)
+    assert cpus >= recipe.training.num_workers * recipe.training.threads_per_worker
+    assert pool(cluster, "cpu")[0] == 0
+
+
+def test_pods_without_a_gpu_stay_off_the_nodes_that_have_them() -> None:
+    for name in WITH_RAY:
+        for pod in pods(overlay(name)):
+            on_gpus = "nvidia.com/gpu" in pod.container["resources"]["limits"]
+            assert ("tolerations" in pod.spec) == on_gpus
+            assert pod.container["image"].endswith("-cuda" if on_gpus else "-cpu")
+    assert [group["groupName"] for group in ray_cluster(overlay("corpus"))["workerGroupSpecs"]] == ["cpu"]
+
+
+def test_a_step_by_itself_is_a_check_of_the_cluster() -> None:
+    assert of_kind(build(KUBERNETES / "base"), "RayJob")["spec"]["entrypoint"] == "levo doctor"
+    assert set(WITH_RAY) | {"nightly"} == set(OVERLAYS)

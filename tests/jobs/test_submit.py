@@ -156,6 +156,13 @@ def test_the_job_carries_where_its_code_comes_from(monkeypatch: pytest.MonkeyPat
     assert developing.settings[0]["metadata"]["levo.source"] == "working_dir checkout"
 
 
+def test_a_password_in_the_trackers_address_is_refused_before_the_cluster_shows_it() -> None:
+    told = r"http://\*\*\*@mlflow:5000.*MLFLOW_TRACKING_PASSWORD from a secret"
+    with pytest.raises(ValueError, match=told) as refused:
+        StepJob("tiny", "align", "/runs", tracking_uri="http://levo:hidden-word@mlflow:5000")
+    assert "hidden-word" not in str(refused.value)
+
+
 def test_wrong_steps_and_unknown_jobs_are_named() -> None:
     with pytest.raises(ValueError, match="step is 'demo'; expected one of train, sample"):
         StepJob("tiny", "demo", "/runs")
@@ -244,3 +251,23 @@ def test_a_real_cluster_runs_tells_and_stops(
     monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
     assert main(["status", "tiny", "merge", "--run", "/runs/x", "--address", cluster]) == 1
     assert "wants its token, the one that was given is another" in capsys.readouterr().err
+
+
+def test_a_night_is_a_job_of_its_date() -> None:
+    night = StepJob("demo", "refresh", "/runs/current", date="2026-11-26", store="/runs/refresh")
+    assert night.entrypoint == (
+        "levo refresh --recipe=demo --run=/runs/current --seed=0 --date=2026-11-26 --store=/runs/refresh"
+    )
+    assert night.name.startswith("levo-demo-refresh-2026-11-26-")
+    assert night.name != replace(night, date="2026-11-27").name
+    assert night.metadata(1)["levo.date"] == "2026-11-26"
+
+
+@pytest.mark.parametrize(
+    ("step", "date", "told"),
+    [("refresh", None, "--date is None for the step refresh; expected one"), ("align", "2026-11-26", "expected none")],
+)
+def test_dates_belong_to_nights(step: str, date: str | None, told: str) -> None:
+    store = "/runs/refresh" if step == "refresh" else None
+    with pytest.raises(ValueError, match=told):
+        StepJob("demo", step, "/runs/current", date=date, store=store)

@@ -56,6 +56,16 @@ def test_versions_of_one_model_are_each_said_once() -> None:
     assert taken(model("a"), model("b"), model("a"), model("b")) == [True, True, False, False]
 
 
+def test_a_decision_on_aliases_is_said_once_and_the_last_table_of_a_name_counts() -> None:
+    moves = [
+        event(EventKind.ALIASES, name="lelm", moves=[["champion", sha256]], decision=decision)
+        for sha256, decision in (("a", 1), ("b", 2), ("a", 1), ("a", 3))
+    ]
+    assert taken(*moves) == [True, True, False, True]
+    tables = [event(EventKind.TABLE, name="songs", columns=["a"], rows=[[row]]) for row in (1, 1, 2)]
+    assert taken(*tables) == [True, False, True]
+
+
 def test_an_end_is_new_again_where_the_run_or_one_below_it_got_metrics() -> None:
     below = metrics("train/extend", at=10, loss=1.0)
     ends = taken(finish(), finish(), below, finish(), finish("train/extend"), metrics("align", loss=1.0), finish())

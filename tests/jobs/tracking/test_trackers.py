@@ -1,15 +1,20 @@
 """One test body for both trackers: what is logged is found again, under the same run, however often it is resumed."""
 
+import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
-from jobs.tracking.events import EventKind
+from jobs.tracking.aliases import champion_of
+from jobs.tracking.delivery import SinkUnavailableError
+from jobs.tracking.events import EventKind, TrackingEvent
 from jobs.tracking.jsonl_tracker import JsonLinesTracker, read_events
+from jobs.tracking.mlflow_sink import MlflowSink
 from jobs.tracking.mlflow_tracker import MlflowTracker, open_tracker, store_uri
 from jobs.tracking.protocol import DatasetReference, ModelReference, RunStatus, Tracker
 
@@ -227,6 +232,60 @@ def test_a_part_of_a_step_hangs_under_the_step(tmp_path: Path) -> None:
     by_step = {run.data.tags["levo.step"]: run for run in runs}
     assert by_step["train/extend"].data.tags["mlflow.parentRunId"] == by_step["train"].info.run_id
     assert by_step["train"].data.tags["mlflow.parentRunId"] == by_step["(parent)"].info.run_id
+
+
+def test_an_event_whose_answer_was_lost_may_be_applied_again(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text("<p>songs</p>")
+    spool = JsonLinesTracker(tmp_path / "told.jsonl")
+    night = spool.run(_KEY, "night")
+    night.log_parameters({"seed": 0})
+    night.log_metrics({"loss": 1.5}, step=3)
+    night.log_dataset(DatasetReference("pairs", "cd" * 32, "file:///pairs", 900), "training")
+    night.log_table("candidates", {"song": ["one", "two"], "error_rate": [0.25, None]})
+    night.log_artifact(report, "report")
+    night.log_model(_MODEL)
+    night.log_aliases("lelm", {"previous": None, "champion": _MODEL.sha256}, decision=1)
+    night.log_model_input(_MODEL)
+    night.finish()
+    sink = MlflowSink(store_uri(tmp_path), "levo", (tmp_path / "kept").as_uri())
+    for event, _ in read_events(tmp_path / "told.jsonl"):
+        assert event is not None
+        for _ in range(2):
+            sink.apply(event)
+
+    seen, client = _read_mlflow(tmp_path, ""), MlflowClient(store_uri(tmp_path), store_uri(tmp_path))
+    assert (seen.metrics, seen.parameters) == ({"loss": [(3, 1.5)]}, {"seed": "0"})
+    assert (seen.models, seen.used, seen.artifacts) == ([_MODEL.sha256], [_MODEL.sha256], ["report/report.html"])
+    assert seen.datasets == [("pairs", "training")]
+    (experiment,) = [one.experiment_id for one in client.search_experiments() if one.name == "levo"]
+    assert len(client.search_logged_models([experiment])) == 1
+    (table,) = (tmp_path / "kept").rglob("candidates.json")
+    assert json.loads(table.read_text()) == {"columns": ["song", "error_rate"], "data": [["one", 0.25], ["two", None]]}
+    assert champion_of(store_uri(tmp_path), "lelm") == _MODEL
+
+
+def test_a_version_that_was_broken_off_is_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise MlflowException("gone")
+
+    event = TrackingEvent(EventKind.MODEL, _KEY, "align", 1, {**asdict(_MODEL), "alias": None})
+    sink = MlflowSink(store_uri(tmp_path), "levo", None)
+    with monkeypatch.context() as broken:
+        broken.setattr(MlflowClient, "create_model_version", die)
+        with pytest.raises(SinkUnavailableError):
+            sink.apply(event)
+    sink.apply(event)
+    client = MlflowClient(store_uri(tmp_path), store_uri(tmp_path))
+    (experiment,) = [one.experiment_id for one in client.search_experiments() if one.name == "levo"]
+    assert len(client.search_logged_models([experiment])) == 1
+    assert len(client.search_model_versions("name = 'lelm'")) == 1
+
+
+def test_a_table_of_unequal_columns_is_refused_at_once(tmp_path: Path) -> None:
+    run = JsonLinesTracker(tmp_path / "tracking.jsonl").run(_KEY, "demo")
+    with pytest.raises(ValueError, match=r"columns of \{'song': 2, 'score': 1\}"):
+        run.log_table("candidates", {"song": ["one", "two"], "score": [1.0]})
 
 
 def test_names_that_mlflow_does_not_take_are_changed_and_nothing_is_refused(tmp_path: Path) -> None:

@@ -23,11 +23,13 @@ class FakeService:
     def __init__(self, health: dict[str, object]) -> None:
         self.answers: list[tuple[int, object]] = []
         self.asked: list[dict[str, object]] = []
+        self.num_times_away = 0
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._send(200, health)
+                service.num_times_away -= 1
+                self._send(*((503, "away") if service.num_times_away >= 0 else (200, health)))
 
             def do_POST(self) -> None:
                 service.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -70,6 +72,21 @@ def test_an_order_names_what_was_chosen_and_nothing_else(service: FakeService) -
     sung(service, SingingConfig(rows=1, max_duration_s=0.8, top_k=5))
     expected = {"lyrics": "[verse] sun.", "description": "dark", "seed": 7, "top_k": 5, "max_duration_s": 0.8}
     assert service.asked == [expected]
+
+
+def test_a_service_that_is_away_for_a_while_is_waited_for(service: FakeService) -> None:
+    service.num_times_away, service.answers = 4, [(200, {"songs": [SONG]})]
+    assert isinstance(sung(service), SampledSong)
+    service.num_times_away = 5
+    with pytest.raises(EndpointError, match="Service Unavailable"):
+        sung(service)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_while_a_part_of_the_service_is_away_it_is_asked_again(service: FakeService, status: int) -> None:
+    service.answers = [(status, "away"), (200, {"songs": [SONG]})]
+    assert isinstance(sung(service), SampledSong)
+    assert len(service.asked) == 2
 
 
 def test_a_service_that_is_busy_is_asked_again(service: FakeService) -> None:

@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from levo.training.loop import LoggedStep
 from levo.training.phase_run import PhaseRunner
 from levo.training.phases import PhaseConfig
 from levo.training.results import PhaseResult
+from levo.training.seals import CheckpointRefusedError
 from levo.training.workers import DistributedWorkers
 from pipelines.loop.deepspeed_engine import (
     DeepSpeedEngine,
@@ -104,6 +105,50 @@ def test_a_killed_run_goes_on_to_the_same_curve(
     (resumed,) = _train(phases, tmp_path / "killed", stage)
     assert _curve(tmp_path / "killed", "extend") == _curve(tmp_path / "whole", "extend")
     assert resumed.model_digest == whole.model_digest
+
+
+class Payload:
+    """Runs when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.marker,))
+
+
+def _replace_by_payload(file: Path, marker: Path) -> None:
+    torch.save(Payload(marker), file)
+
+
+def _add_payload(file: Path, marker: Path) -> None:
+    torch.save(Payload(marker), file.with_name("zero_pp_rank_1_mp_rank_00_optim_states.pt"))
+
+
+def _flip_a_bit(file: Path, marker: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("deed", [_replace_by_payload, _add_payload, _flip_a_bit])
+def test_a_checkpoint_that_was_changed_is_refused_before_its_pickles_run(
+    process_group: None, tiny_training: Any, tmp_path: Path, deed: Callable[[Path, Path], None]
+) -> None:
+    phases = [replace(tiny_training.phases[1], init_model=tiny_training.model)]
+    with pytest.raises(KilledError):
+        _train(phases, tmp_path / "killed", 1, die_after=5)
+    (state,) = (tmp_path / "killed").rglob("*optim_states.pt")
+    deed(state, tmp_path / "it-ran")
+    with pytest.raises(CheckpointRefusedError, match=r"optim_states\.pt"):
+        _train(phases, tmp_path / "killed", 1)
+    assert not (tmp_path / "it-ran").exists()
+
+
+def test_the_payload_would_run_where_nobody_checks(tmp_path: Path) -> None:
+    torch.save(Payload(tmp_path / "it-ran"), tmp_path / "state.pt")
+    torch.load(tmp_path / "state.pt", weights_only=False)
+    assert (tmp_path / "it-ran").exists()
 
 
 def test_rows_that_workers_cannot_share_evenly_are_refused(tiny_training: Any) -> None:

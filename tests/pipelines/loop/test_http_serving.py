@@ -81,24 +81,33 @@ class Service:
 def service(
     local_ray: None, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, within: Callable[..., Any]
 ) -> Iterator[Service]:
-    from ray import cloudpickle
-
     folder = tmp_path_factory.mktemp("http")
     models = folder / "lelm"
     shutil.copytree(tiny_model, models / "first")
     save_model(new_lelm(load_config(tiny_model), seed=1), tiny_model / "tokenizer", models / "second")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = Address(port=probe.getsockname()[1])
+    address = free_address()
     prompt = np.arange(18, dtype=np.int32).reshape(3, 6)
     orders = OrderTaker({"prompt-1": prompt}, SamplingParameters(temperature=1.0), LENGTH.max_frames, 24, 6)
     http = HttpConfig(models, folder / "pointer", orders, SquareCodec)  # type: ignore[arg-type]
-    # Workers cannot import a test module by its name.
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     within(START_LIMIT_S, lambda: start_http(ServingConfig(length_classes=(LENGTH,)), http, models / "first", address))
     yield Service(address, models)
     within(START_LIMIT_S, stop_sampling)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _module_by_value() -> Iterator[None]:
+    """Workers cannot import a test module by its name."""
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def free_address() -> Address:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return Address(port=probe.getsockname()[1])
 
 
 def drawn(model: Path, seeds: list[int], parameters: SamplingParameters, prompt: TokenGrid | None) -> list[Any]:

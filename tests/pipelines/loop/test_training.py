@@ -1,6 +1,8 @@
 import os
+import pickle
 import re
 import resource
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from ray.train import WorkerGroupError
 from safetensors.torch import load_file
 
 from levo.alignment.in_process import run_phases_in_process
@@ -16,6 +19,8 @@ from levo.song.files import DiskError
 from levo.training.journal import read_journal
 from levo.training.loop import LoggedStep
 from levo.training.phase_run import TaskSource
+from levo.training.phases import PhaseConfig
+from levo.training.seals import check_seals
 from pipelines.loop.deepspeed_engine import ZeroOptions
 from pipelines.loop.training import TrainingScale, run_name, run_phases
 
@@ -110,6 +115,49 @@ def test_two_workers_train_as_one_process_does(local_ray: None, tiny_training: A
         weights = load_file(other.model_folder / "model.safetensors")
         for name, tensor in weights.items():
             assert float((tensor - expected_weights[name]).abs().max()) < 1e-4
+
+
+def _break_off(phases: list[PhaseConfig], storage: Path, scale: TrainingScale, at_step: int) -> Path:
+    """Let a worker die for good in a step; the fit's newest checkpoint."""
+
+    def die() -> None:
+        # Ray's controller asks its workers every few seconds; a checkpoint that it has not heard of does not count.
+        time.sleep(8)
+        os._exit(1)
+
+    tasks = _tasks_with_a_mishap(phases[0].name, at_step, storage.with_name("died"), die)
+    with pytest.raises(WorkerGroupError):
+        run_phases(phases, storage, lambda *_: None, replace(scale, max_failures=0), tasks=tasks)
+    return max(path for path in (storage / "ray").glob("phases-*/checkpoint_*") if path.is_dir())
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_checkpoint_of_two_workers_is_sealed_by_both_and_refused_where_it_was_changed(
+    local_ray: None, tiny_training: Any, tmp_path: Path
+) -> None:
+    phases, storage = tiny_training.phases[:1], tmp_path / "ray"
+    scale = TrainingScale(num_workers=2, cpus_per_worker=1, max_failures=0)
+    checkpoint = _break_off(phases, storage, scale, at_step=5)
+    assert [file.name for file in sorted(checkpoint.glob("seal-*"))] == ["seal-00000.json", "seal-00001.json"]
+    check_seals(checkpoint)
+    (state,) = (checkpoint / "state").glob("*rank_1_mp_rank_00_optim_states.pt")
+    whole = state.read_bytes()
+
+    state.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(WorkerGroupError, match=f"holds another state/{state.name} than was written"):
+        run_phases(phases, storage, lambda *_: None, scale)
+    state.write_bytes(whole)
+    added = checkpoint / "state" / "added.pt"
+    added.write_bytes(pickle.dumps(tmp_path))
+    with pytest.raises(WorkerGroupError, match=r"holds state/added\.pt, which no worker wrote"):
+        run_phases(phases, storage, lambda *_: None, scale)
+    added.unlink()
+    (resumed,) = run_phases(phases, storage, lambda *_: None, scale)
+    (plain,) = run_phases_in_process(phases, tmp_path / "plain", lambda *_: None)
+    assert resumed.identity == plain.identity
+    for expected, got in zip(_curve(tmp_path / "plain", "pretrain"), _curve(storage, "pretrain"), strict=True):
+        assert got == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 def test_a_fit_is_named_after_what_decides_its_outcome(tiny_training: Any) -> None:

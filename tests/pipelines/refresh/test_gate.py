@@ -75,3 +75,20 @@ def test_every_look_at_the_same_prompts_spends_what_is_left() -> None:
 def test_a_limit_below_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"limit of tag_agreement is -0\.1"):
         metric(TAGS, 0.0, limit=-0.1)
+
+
+def test_a_handful_of_prompts_promotes_nobody_however_clear_it_looks() -> None:
+    few, many = (gate([metric(ERRORS, 0.5, num_prompts=number)], 0) for number in (6, 12))
+    assert few.verdicts[0].low > 0, "the interval of six prompts leaves zero out"
+    assert few.verdicts[0].p_value == 1 / 64
+    assert not few.is_promoted
+    assert many.is_promoted
+
+
+@pytest.mark.parametrize("num_prompts", [6, 12, 24])
+def test_equal_candidates_pass_by_chance_as_rarely_with_few_prompts(num_prompts: int) -> None:
+    num_promoted = sum(
+        gate([metric(ERRORS, 0.0, seed, 9, num_prompts), metric(TAGS, 0.0, seed + 1000, 9, num_prompts)], 0).is_promoted
+        for seed in range(200)
+    )
+    assert num_promoted <= 10

@@ -136,3 +136,41 @@ def may_commit(lease: Lease) -> bool:
 def test_a_lease_shorter_than_clocks_differ_is_refused(pointer: FilePointer) -> None:
     with pytest.raises(ValueError, match="length_s is 5; expected more than 5"):
         Lease(pointer, "host", 5)
+
+
+def test_a_dead_holders_lease_is_waited_for_and_taken(pointer: FilePointer, clock: Clock) -> None:
+    Lease(pointer, "dead", 60, clock).take()
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock.now_s += seconds
+
+    assert Lease(pointer, "next", 60, clock).take_over(sleep) == 2
+    assert sum(waited) == pytest.approx(60 + SLACK_S, abs=2)
+
+
+def test_a_holder_that_renews_lives_and_is_not_waited_for(pointer: FilePointer, clock: Clock) -> None:
+    alive = Lease(pointer, "alive", 60, clock)
+    alive.take()
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock.now_s += seconds
+        if len(waited) == 3:
+            alive.renew()
+
+    with pytest.raises(HeldLeaseError, match="alive is at work"):
+        Lease(pointer, "next", 60, clock).take_over(sleep)
+    assert len(waited) == 3
+
+
+def test_a_lease_that_is_longer_than_ones_patience_is_not_waited_for(pointer: FilePointer, clock: Clock) -> None:
+    Lease(pointer, "dead", 6000, clock).take()
+
+    def sleep(seconds: float) -> None:
+        clock.now_s += seconds
+
+    with pytest.raises(HeldLeaseError, match="dead is at work"):
+        Lease(pointer, "next", 60, clock).take_over(sleep)

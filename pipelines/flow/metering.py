@@ -1,0 +1,70 @@
+"""What a flow tells of its batches in numbers: songs by what became of them, seconds, and the real-time factor."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.flow.batch import FAILED, DoneBatch
+from pipelines.flow.executor import KILLED
+from pipelines.flow.stage import Refusal, Stage
+from pipelines.observability.catalogue import SongStatus
+from pipelines.observability.metrics import Metrics
+
+_DURATION = "duration_s"
+"""The field of a record that says how long its song is."""
+
+
+class FlowMeter:
+    """Counts the batches of one run, in the process that takes them."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._work_s: dict[str, float] = defaultdict(float)
+        self._sound_s: dict[str, float] = defaultdict(float)
+
+    def take(self, stages: Sequence[Stage[Any, Any]], done: DoneBatch) -> None:
+        """Tell what these stages made of a batch; where nobody listens, nothing is done."""
+        if not self._metrics.sinks:
+            return
+        durations = _durations_s(done)
+        for place, stage in enumerate(stages):
+            for status, number in _statuses(place, done).items():
+                self._metrics.count_songs(stage.name, status, number)
+            for took, duration_s in zip(done.seconds, durations, strict=True):
+                if place < len(took):
+                    self._take_song(stage.name, took[place], duration_s)
+            if self._sound_s[stage.name]:
+                self._metrics.set_real_time_factor(stage.name, self._work_s[stage.name] / self._sound_s[stage.name])
+
+    def _take_song(self, stage: str, took_s: float, duration_s: float | None) -> None:
+        self._metrics.observe_stage(stage, took_s)
+        if duration_s:
+            self._work_s[stage] += took_s
+            self._sound_s[stage] += duration_s
+
+
+def _statuses(place: int, done: DoneBatch) -> Counter[SongStatus]:
+    """How many songs passed the stage at `place`, and how many ended there."""
+    counts: Counter[SongStatus] = Counter()
+    for passed, refusal in zip(done.num_passed, done.refusals, strict=True):
+        if passed > place:
+            counts[SongStatus.PASSED] += 1
+        elif passed == place and refusal is not None:
+            counts[_status(refusal)] += 1
+    return counts
+
+
+def _status(refusal: Refusal) -> SongStatus:
+    return SongStatus.FAILED if refusal.reason in (FAILED, KILLED) else SongStatus.REFUSED
+
+
+def _durations_s(done: DoneBatch) -> list[float | None]:
+    """How long each song is; None for one that no stage told it of."""
+    for records in done.outputs:
+        if pa.types.is_struct(records.type) and records.type.get_field_index(_DURATION) >= 0:
+            durations: list[float | None] = pc.struct_field(records, _DURATION).to_pylist()
+            return durations
+    return [None] * len(done.indices)

@@ -1,0 +1,77 @@
+"""What a refresh is made of: the prompts it may draw, how much a night does, and when it trains and promotes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from levo.song.prompt import PromptSet
+from pipelines.refresh.copies import CopyRules
+from pipelines.refresh.decision import DecisionRules
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshPrompts:
+    """How many prompts each set holds, all of them short; gate prompts are looked at a fold at a time, in turns."""
+
+    num_pair: int
+    num_search: int
+    num_gate: int
+    num_report: int
+    num_gate_folds: int = 4
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_gate_folds <= self.num_gate // 2:
+            raise ValueError(
+                f"num_gate_folds is {self.num_gate_folds} for {self.num_gate} gate prompts; expected 1 or more, "
+                "and two prompts a fold or more"
+            )
+
+    @property
+    def by_set(self) -> dict[PromptSet, int]:
+        """The numbers by set."""
+        return {
+            PromptSet.PAIR: self.num_pair,
+            PromptSet.SEARCH: self.num_search,
+            PromptSet.GATE: self.num_gate,
+            PromptSet.REPORT: self.num_report,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshConfig:
+    """A line of champions: what every night does; alignment, sampling and merging are as in the loop's recipe."""
+
+    recipe: str
+    seed: int
+    prompts: RefreshPrompts
+    prompts_per_night: int
+    candidates_per_prompt: int
+    songs_per_gate_prompt: int
+    songs_per_search_prompt: int
+    songs_per_report_prompt: int
+    prompts_per_chunk: int = 8
+    """Prompts whose songs are sampled and scored together: what a kill can lose."""
+    weak_share: float = 0.25
+    decision: DecisionRules = field(default_factory=DecisionRules)
+    gate_limits: Mapping[str, float] = field(default_factory=dict)
+    """How much worse a candidate may be, by metric, in the metric's unit; a metric without one may not be worse."""
+    max_policy_drift: float = 0.5
+    """Pairs go where the champion's log-probability of one of their songs moved by more, in nats a token."""
+    agreement_pairs: int = 16
+    """New pairs of an axis that held-out judges hear each night; 0 asks them nothing."""
+    copies: CopyRules = field(default_factory=CopyRules)
+    has_preflight: bool = True
+    """Whether a short trial looks for the signs of a training that fails, before it."""
+    has_report: bool = True
+    """Whether a new champion sings the report prompts, which no decision reads."""
+    lease_s: float = 120.0
+    grace_days: int = 14
+    """How long attempts that committed nothing, and candidates that were refused, are kept."""
+
+    def __post_init__(self) -> None:
+        for name in ("candidates_per_prompt", "songs_per_gate_prompt", "prompts_per_chunk", "prompts_per_night"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if self.prompts_per_night > self.prompts.num_pair:
+            raise ValueError(
+                f"prompts_per_night is {self.prompts_per_night}; expected at most num_pair, {self.prompts.num_pair}"
+            )

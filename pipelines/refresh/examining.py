@@ -1,0 +1,17 @@
+"""The preflight of a night's training, wherever it is done."""
+
+import shutil
+
+from levo.alignment.preflight import PreflightReport
+from levo.alignment.preflight_trial import preflight
+from pipelines.refresh.hands import Examination
+
+
+def examined(examination: Examination, device: str = "cpu") -> PreflightReport:
+    """Look a training over in its folder, which is emptied first and removed afterwards."""
+    shutil.rmtree(examination.folder, ignore_errors=True)
+    examination.folder.mkdir(parents=True)
+    try:
+        return preflight(examination.phase, examination.gains, examination.reference, examination.folder, device=device)
+    finally:
+        shutil.rmtree(examination.folder, ignore_errors=True)

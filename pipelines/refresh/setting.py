@@ -1,0 +1,100 @@
+"""What every step of a night works with: the line's configuration and places, hands to work with, and who watches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from levo.model.sampling.request import SamplingParameters
+from levo.song.digest import digest_json
+from levo.song.prompt import PromptSet
+from levo.training.loop import LoggedStep
+from levo.training.precision import Precision
+from pipelines.flow.snapshot import SnapshotStore
+from pipelines.loop.context import LoopContext
+from pipelines.loop.prompts import PromptSource
+from pipelines.loop.records import PromptRow
+from pipelines.loop.sampling import short_digest
+from pipelines.loop.scoring import scoring_pipeline
+from pipelines.observability.metrics import Metrics
+from pipelines.refresh.config import RefreshConfig
+from pipelines.refresh.hands import Hands, ScoringPipeline
+from pipelines.refresh.store import RefreshStore
+
+_SEED_BITS = 48
+
+
+def _no_step(_step: str) -> None:
+    """Nobody watches."""
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    """Nobody watches."""
+
+
+def _no_log(_phase: str, _logged: LoggedStep) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told what a night does."""
+
+    on_step: Callable[[str], None] = _no_step
+    progress: Callable[[int, int], None] = _no_progress
+    on_log: Callable[[str, LoggedStep], None] = _no_log
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class NightSetting:
+    """A line of champions: `context` is the run whose models and recipe it goes on from."""
+
+    context: LoopContext
+    config: RefreshConfig
+    store: RefreshStore
+    hands: Hands
+    watch: Watch = field(default_factory=Watch)
+
+    @property
+    def identity(self) -> str:
+        """What makes the line this one: its configuration and the run's."""
+        return digest_json({"refresh": self.config, "loop": self.context.config})
+
+    @property
+    def parameters(self) -> SamplingParameters:
+        """How songs are drawn."""
+        sampling = self.context.config.sampling
+        return SamplingParameters(temperature=sampling.temperature, top_k=sampling.top_k, guidance=sampling.guidance)
+
+    @property
+    def precision(self) -> Precision:
+        """The number type of trainings and of what they are held against."""
+        return self.context.config.training.precision
+
+    def seed_of(self, *what: object) -> int:
+        """A seed for something of the line, from 0 to 2^48."""
+        return int(digest_json([self.config.seed, *map(str, what)])[: _SEED_BITS // 4], 16)
+
+    def prompt_source(self) -> PromptSource:
+        """The line's prompts; raises FileNotFoundError where they were not drawn yet."""
+        snapshot = SnapshotStore(self.store.prompts).current()
+        if snapshot is None:
+            raise FileNotFoundError(f"{self.store.prompts} holds no prompts; the line was not begun")
+        return PromptSource(snapshot.manifest.snapshot_id, self.store.prompts)
+
+    def prompts(self, prompt_set: PromptSet) -> list[PromptRow]:
+        """The prompts of a set, in order."""
+        return [row for row in self.prompt_source().rows() if row.prompt_set is prompt_set]
+
+    def pipeline(self, *, held_out: bool, singers: tuple[str, ...] = (), songs_heard: int = 1) -> ScoringPipeline:
+        """The stages that score songs; held-out judges hear `songs_heard` songs a prompt of the models `singers`."""
+        self.store.sounds.mkdir(parents=True, exist_ok=True)
+        judges = None
+        if held_out:
+            judges = self.context.held_out_judges(frozenset(map(short_digest, singers)), songs_heard)
+        return scoring_pipeline(
+            self.context.audio_places(self.store.sounds),
+            self.prompt_source(),
+            self.context.scoring_models(),
+            self.context.lexicon(),
+            judges,
+        )

@@ -1,0 +1,98 @@
+"""Where a line of champions is kept: one folder with a fixed name for everything in it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.flow.objects import ObjectStore
+from pipelines.flow.pointers import BUCKET_SCHEME, BucketPointer, FilePointer, Pointer
+from pipelines.flow.snapshot import SnapshotStore
+from pipelines.loop.serving import write_pointer
+from pipelines.refresh.commits import CommitLog, ModelEntry
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshStore:
+    """The places of a store; `pointers` is where head and lease lie: the folder itself, or `s3://BUCKET/PREFIX`."""
+
+    folder: Path
+    pointers: str | None = None
+
+    @property
+    def commits(self) -> CommitLog:
+        """The commits and their head."""
+        return CommitLog(self.folder / "commits", self._pointer("head"))
+
+    @property
+    def lease(self) -> Pointer:
+        """Who is at work."""
+        return self._pointer("lease")
+
+    @property
+    def nights(self) -> Path:
+        """A folder a night."""
+        return self.folder / "nights"
+
+    def night(self, date: str) -> Path:
+        """The attempts of one night, and its journal."""
+        return self.nights / date
+
+    @property
+    def pairs(self) -> SnapshotStore:
+        """Snapshots of the pool; the head's commit says which counts."""
+        return SnapshotStore(self.folder / "pairs")
+
+    @property
+    def objects(self) -> ObjectStore:
+        """Tokens of the pairs' songs."""
+        return ObjectStore(self.folder / "objects")
+
+    @property
+    def sounds(self) -> Path:
+        """The sound of candidates."""
+        return self.folder / "sounds"
+
+    @property
+    def prompts(self) -> Path:
+        """The prompts of all sets."""
+        return self.folder / "prompts"
+
+    @property
+    def models(self) -> Path:
+        """Candidates, a folder a digest."""
+        return self.folder / "models"
+
+    @property
+    def reference(self) -> Path:
+        """Encoded conditions and log-probabilities of the pairs' songs, which trainings share."""
+        return self.folder / "reference"
+
+    @property
+    def champion(self) -> Path:
+        """A file with the path of the champion's folder, which services follow."""
+        return self.folder / "champion"
+
+    @property
+    def metrics(self) -> Path:
+        """The last values of what is measured, for Prometheus."""
+        return self.folder / "metrics"
+
+    def model(self, entry: ModelEntry) -> Path:
+        """The folder of a model."""
+        return (self.folder / entry.folder).resolve()
+
+    def entry_of_folder(self, digest: str) -> str:
+        """The folder, within the store, of a model that a night makes."""
+        return (self.models / digest).relative_to(self.folder).as_posix()
+
+    def show_champion(self, entry: ModelEntry) -> None:
+        """Let services follow a champion; to show the same again changes nothing."""
+        folder = self.model(entry)
+        if not self.champion.is_file() or self.champion.read_text().strip() != str(folder):
+            write_pointer(self.champion, folder)
+
+    def _pointer(self, name: str) -> Pointer:
+        if self.pointers is None:
+            return FilePointer(self.folder / name)
+        if not self.pointers.startswith(BUCKET_SCHEME):
+            raise ValueError(f"pointers is {self.pointers!r}; expected {BUCKET_SCHEME}BUCKET/PREFIX, or nothing")
+        return BucketPointer(f"{self.pointers.rstrip('/')}/{name}")
