@@ -36,6 +36,9 @@ class RefreshOptions:
     """The seed that the run was begun with."""
     tracking_uri: str | None = None
     """An MLflow server; without one the store keeps its own, and `none` keeps JSON lines alone."""
+    prompts: Path | None = None
+    """For a new line: a file of prompts in the fields of `levo generate`, each with `prompt_codes_path`; without it
+    they are the rendered world's."""
     pointers: str | None = None
     """Where head and lease lie, as in s3://BUCKET/PREFIX, for stores whose file system has no locks."""
     in_process: bool = False

@@ -127,7 +127,9 @@ def _setting(options: RefreshOptions, stack: ExitStack) -> NightSetting:
     _check_run(options, config.recipe, config.seed)
     context = LoopContext(config, RunPlaces(options.run))
     store = RefreshStore(options.store, options.pointers)
-    return NightSetting(context, refresh_named(options.recipe, options.seed), store, _hands(options, context, stack))
+    hands = _hands(options, context, stack)
+    line = refresh_named(options.recipe, options.seed)
+    return NightSetting(context, line, store, hands, own_prompts=options.prompts)
 
 
 def _hands(options: RefreshOptions, context: LoopContext, stack: ExitStack) -> Hands:

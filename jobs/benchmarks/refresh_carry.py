@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from jobs.benchmarks.refresh_line import TrialLine
+from jobs.benchmarks.refresh_line import TrialLine, night_without_training
 from levo.model.store import model_digest
 from levo.training.precision import Precision
 from pipelines.refresh.measuring import fill, on_file
-from pipelines.refresh.night import run_night
 
 _DATE = "2026-01-01"
 
@@ -46,7 +45,7 @@ class Carried:
 def compare_carry(run: Path, recipe: str, folder: Path, num_rounds: int) -> Carried:
     """Measure a night's pairs under the champion, again under the same, and under the run's first model."""
     setting = TrialLine(run, recipe, folder / "line").setting()
-    champion = setting.store.model(run_night(setting, _DATE).commit.champion)
+    champion = setting.store.model(night_without_training(setting, _DATE))
     (pairs,) = setting.store.night(_DATE).glob("attempt-*/pair/pairs")
     other = setting.context.places.lelm("initial")
     rounds = []

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobs.benchmarks.refresh_line import TrialLine
+from jobs.benchmarks.refresh_line import TrialLine, night_without_training
 from levo.alignment.pairs import PairStore, write_pairs
 from levo.model.store import model_digest
 from levo.song.files import copy_folder
@@ -14,7 +14,6 @@ from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.gate import GateDecision
 from pipelines.refresh.gate_steps import gate_songs, judge
 from pipelines.refresh.hands import Training
-from pipelines.refresh.night import run_night
 from pipelines.refresh.pair_steps import pool_of
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.songs import SongPlaces
@@ -42,7 +41,7 @@ def try_gate(
     trials = []
     for seed in range(num_seeds):
         setting = TrialLine(run, recipe, folder / f"seed-{seed}").setting(line_seed=seed)
-        champion = _champion(setting)
+        champion = night_without_training(setting, _DATE)
         places = SongPlaces(folder / f"seed-{seed}" / "trial", folder / "marks")
         worse = _swapped(setting, champion, folder / f"seed-{seed}" / "swapped", seed)
         old = gate_songs(setting, champion, champion.digest, 0, places)
@@ -51,12 +50,6 @@ def try_gate(
             trials.append(_trial(name, seed, judge(setting, 0, old, new)))
             progress(trials[-1])
     return tuple(trials)
-
-
-def _champion(setting: NightSetting) -> ModelEntry:
-    """A first night that trains nothing: it makes prompts, songs and pairs."""
-    patient = replace(setting.config, decision=replace(setting.config.decision, min_pairs=10**9), agreement_pairs=0)
-    return run_night(replace(setting, config=patient), _DATE).commit.champion
 
 
 def _swapped(setting: NightSetting, champion: ModelEntry, folder: Path, seed: int) -> ModelEntry:

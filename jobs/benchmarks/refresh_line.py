@@ -9,7 +9,9 @@ from jobs.recipes.loop import recipe_named
 from jobs.recipes.refresh import refresh_named
 from pipelines.loop.context import LoopContext
 from pipelines.loop.places import RunPlaces
+from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.hands_in_process import InProcessHands
+from pipelines.refresh.night import run_night
 from pipelines.refresh.pool import PooledPair, read_pool
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.store import RefreshStore
@@ -47,6 +49,12 @@ class TrialLine:
         if process.returncode:
             raise RuntimeError(f"the night {date} ended with {process.returncode}: {printed[-2000:]}")
         return printed
+
+
+def night_without_training(setting: NightSetting, date: str) -> ModelEntry:
+    """A night that makes prompts, songs and pairs, and trains nothing; the champion."""
+    patient = replace(setting.config, decision=replace(setting.config.decision, min_pairs=10**9), agreement_pairs=0)
+    return run_night(replace(setting, config=patient), date).commit.champion
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from levo.training.results import PhaseResult
 from pipelines.corpus.records import PreparedSong
 from pipelines.corpus.snapshot import Corpus, open_corpus
 from pipelines.flow.run_folder import remove_tree
-from pipelines.loop.config import PhasePlan
+from pipelines.loop.config import PhasePlan, TrainingConfig
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.deepspeed_engine import ZeroOptions
@@ -172,15 +172,7 @@ def train_phases(
 ) -> list[PhaseResult]:
     """Run phases in turn, kept under `name`, as one fit or a fit each; what is finished is not done again."""
     training = context.config.training
-    phases = [
-        replace(
-            phase,
-            chunked_loss=training.chunked_loss,
-            recompute_activations=training.recompute_activations,
-            compile_layers=training.compile_layers,
-        )
-        for phase in phases
-    ]
+    phases = [with_options(phase, training) for phase in phases]
     total = sum(phase.num_steps for phase in phases)
     before = {phase.name: sum(other.num_steps for other in phases[:place]) for place, phase in enumerate(phases)}
 
@@ -188,13 +180,7 @@ def train_phases(
         progress(before[phase] + logged.step, total)
         on_log(phase, logged)
 
-    scale = TrainingScale(
-        num_workers=training.num_workers,
-        cpus_per_worker=training.threads_per_worker,
-        use_gpu=training.use_gpu,
-        zero=ZeroOptions(training.zero_stage),
-        max_failures=training.max_failures,
-    )
+    scale = training_scale(training)
     folder = context.places.training / name
     if not training.split_fits:
         return run_phases(phases, folder, log, scale)
@@ -204,6 +190,27 @@ def train_phases(
         whole = replace(phase, init_model=begins_from)
         results += run_phases([whole], folder, log, scale)
     return results
+
+
+def with_options(phase: PhaseConfig, training: TrainingConfig) -> PhaseConfig:
+    """A phase with what the recipe says of memory and speed."""
+    return replace(
+        phase,
+        chunked_loss=training.chunked_loss,
+        recompute_activations=training.recompute_activations,
+        compile_layers=training.compile_layers,
+    )
+
+
+def training_scale(training: TrainingConfig) -> TrainingScale:
+    """The workers that a recipe trains with."""
+    return TrainingScale(
+        num_workers=training.num_workers,
+        cpus_per_worker=training.threads_per_worker,
+        use_gpu=training.use_gpu,
+        zero=ZeroOptions(training.zero_stage),
+        max_failures=training.max_failures,
+    )
 
 
 def publish_model(trained: Path, folder: Path) -> None:

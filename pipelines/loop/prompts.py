@@ -157,6 +157,11 @@ def publish_prompts(prompts: Sequence[RunPrompt], folder: Path) -> PromptSource:
         )
         for item in prompts
     ]
+    return publish_prompt_rows(rows, folder)
+
+
+def publish_prompt_rows(rows: Sequence[PromptRow], folder: Path) -> PromptSource:
+    """Store prompts that are rows already."""
     snapshot = SnapshotStore(folder).publish({PROMPTS: table_of(rows, PromptRow)}, {})
     return PromptSource(snapshot.manifest.snapshot_id, folder)
 

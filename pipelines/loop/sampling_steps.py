@@ -9,6 +9,7 @@ from levo.codec.stems import stems_of
 from levo.model.sampling.request import SampledSong, SamplingParameters, SamplingRequest
 from levo.model.store import model_digest
 from levo.song.prompt import PromptSet
+from pipelines.loop.config import SamplingConfig
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.prompt_trial import Asking
@@ -88,11 +89,9 @@ def render_control(context: LoopContext, progress: StepProgress) -> StepResult:
     return {"sets": [song_set.name]}
 
 
-@contextmanager
-def _service(context: LoopContext, first_model: Path, more_follow: bool) -> Iterator[SamplingService]:
-    """The service that is left from an earlier step, or a new one; after an error it stops in any case."""
-    sampling = context.config.sampling
-    config = ServingConfig(
+def serving_config(sampling: SamplingConfig) -> ServingConfig:
+    """The service that a recipe samples with."""
+    return ServingConfig(
         length_classes=sampling.length_classes,
         num_replicas=sampling.num_replicas,
         num_cpus=sampling.threads_per_replica,
@@ -100,6 +99,12 @@ def _service(context: LoopContext, first_model: Path, more_follow: bool) -> Iter
         num_gpus=1 if sampling.use_gpu else 0,
         device="cuda" if sampling.use_gpu else "cpu",
     )
+
+
+@contextmanager
+def _service(context: LoopContext, first_model: Path, more_follow: bool) -> Iterator[SamplingService]:
+    """The service that is left from an earlier step, or a new one; after an error it stops in any case."""
+    config = serving_config(context.config.sampling)
     pointer = context.places.folder / "serving" / "model"
     is_kept = False
     try:

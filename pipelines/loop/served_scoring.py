@@ -62,6 +62,7 @@ class ScorerReplica:
         marks = attempts or Attempts(Path(tempfile.mkdtemp(prefix="levo-scoring-")))
         self._stages = OpenStages(pipeline.stages, marks)
         self._stages.open()
+        self._busy = asyncio.Lock()
         self._scored.set_max_batch_size(config.batch_size)
         self._scored.set_batch_wait_timeout_s(config.batch_wait_s)
 
@@ -69,9 +70,15 @@ class ScorerReplica:
         """What the judges say of a song, or why they cannot."""
         return cast(ScoredRow | Refusal, await self._scored(song))
 
+    async def score_together(self, songs: Sequence[CandidateRow]) -> list[ScoredRow | Refusal]:
+        """The same of songs that are one batch, whoever else asks: what products round to depends on the batch."""
+        async with self._busy:
+            return await asyncio.to_thread(self._outcomes, list(songs))
+
     @serve.batch  # type: ignore[untyped-decorator]
     async def _scored(self, songs: list[CandidateRow]) -> list[ScoredRow | Refusal]:
-        return await asyncio.to_thread(self._outcomes, songs)
+        async with self._busy:
+            return await asyncio.to_thread(self._outcomes, songs)
 
     def _outcomes(self, songs: list[CandidateRow]) -> list[ScoredRow | Refusal]:
         return [trace.refusal or trace.outputs[-1] for trace in self._stages.run(songs)]
@@ -101,6 +108,14 @@ class ScoringService:
         A song whose replica dies is scored by another. Raises what the disk or the network refuses.
         """
         return answers_in_order(songs, self._ask, self.config.max_songs * self.config.num_replicas)
+
+    def score_in_batches(self, songs: Sequence[CandidateRow], batch_size: int) -> list[ScoredRow | Refusal]:
+        """Every song's outcome, in order, from batches that are always the same: equal songs get equal scores."""
+        batches = [songs[start : start + batch_size] for start in range(0, len(songs), batch_size)]
+        answers = answers_in_order(
+            batches, lambda batch, _lost: self.handle.score_together.remote(batch), 2 * self.config.num_replicas
+        )
+        return [outcome for answer in answers for outcome in answer]
 
     def _ask(self, song: CandidateRow, _num_lost: int) -> Any:
         return self.handle.score.remote(song)

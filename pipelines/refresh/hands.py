@@ -19,6 +19,8 @@ from pipelines.loop.sampling import Sampler
 
 ScoringPipeline = Pipeline[CandidateRow, ScoredRow]
 OnLog = Callable[[str, LoggedStep], None]
+BATCH_SONGS = 32
+"""Songs that are scored together, everywhere: scores depend in their last digits on the batch that they are in."""
 
 
 class Scorer(Protocol):

@@ -20,10 +20,8 @@ from pipelines.loop.config import SamplingConfig
 from pipelines.loop.records import CandidateRow, ScoredRow
 from pipelines.loop.sampling import Sampler
 from pipelines.refresh.examining import examined
-from pipelines.refresh.hands import Examination, OnLog, Scorer, ScoringPipeline, Training
+from pipelines.refresh.hands import BATCH_SONGS, Examination, OnLog, Scorer, ScoringPipeline, Training
 from pipelines.refresh.measuring import fill
-
-_BATCH_SONGS = 32
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,6 @@ class _StageScorer:
         self._stages = stages
 
     def score(self, songs: Sequence[CandidateRow]) -> list[ScoredRow | Refusal]:
-        starts = range(0, len(songs), _BATCH_SONGS)
-        traces = [trace for start in starts for trace in self._stages.run(songs[start : start + _BATCH_SONGS])]
+        starts = range(0, len(songs), BATCH_SONGS)
+        traces = [trace for start in starts for trace in self._stages.run(songs[start : start + BATCH_SONGS])]
         return [trace.refusal or trace.outputs[-1] for trace in traces]

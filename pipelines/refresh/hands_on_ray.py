@@ -1,6 +1,6 @@
 """A night's work on Ray: songs from Ray Serve, scores from replicas beside it, training by Ray Train with DeepSpeed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,23 +13,32 @@ from levo.model.store import model_digest
 from levo.training.precision import Precision
 from levo.training.results import PhaseResult
 from pipelines.flow.attempts import Attempts
+from pipelines.flow.stage import Refusal
 from pipelines.loop.config import LoopConfig
-from pipelines.loop.deepspeed_engine import ZeroOptions
+from pipelines.loop.model_steps import training_scale
+from pipelines.loop.records import CandidateRow, ScoredRow
 from pipelines.loop.sampling import Sampler
-from pipelines.loop.sampling_steps import ServedSampler
+from pipelines.loop.sampling_steps import ServedSampler, serving_config
 from pipelines.loop.served_scoring import ScoringConfig, ScoringService, start_scoring, stop_scoring
 from pipelines.loop.serving import (
     SamplingService,
-    ServingConfig,
     read_pointer,
     running_sampling,
     start_sampling,
     stop_sampling,
 )
-from pipelines.loop.training import TrainingScale, run_phases
+from pipelines.loop.training import run_phases
 from pipelines.refresh.examining import examined
-from pipelines.refresh.hands import Examination, OnLog, Scorer, ScoringPipeline, Training
+from pipelines.refresh.hands import BATCH_SONGS, Examination, OnLog, Scorer, ScoringPipeline, Training
 from pipelines.refresh.measuring import fill
+
+
+@dataclass(frozen=True)
+class _ServedScorer:
+    service: ScoringService
+
+    def score(self, songs: Sequence[CandidateRow]) -> list[ScoredRow | Refusal]:
+        return self.service.score_in_batches(songs, BATCH_SONGS)
 
 
 @dataclass(frozen=True)
@@ -63,20 +72,13 @@ class RayHands:
             self._stop_scoring()
             config = ScoringConfig(num_replicas=self.num_scorers)
             self._scoring[name] = start_scoring(config, pipeline, Attempts(marks.resolve()))
-        yield self._scoring[name]
+        yield _ServedScorer(self._scoring[name])
 
     def train(self, training: Training, on_log: OnLog) -> list[PhaseResult]:
         """One fit for all phases."""
-        plan = self.config.training
-        if plan.use_gpu:
+        scale = training_scale(self.config.training)
+        if scale.use_gpu:
             stop_sampling()
-        scale = TrainingScale(
-            num_workers=plan.num_workers,
-            cpus_per_worker=plan.threads_per_worker,
-            use_gpu=plan.use_gpu,
-            zero=ZeroOptions(plan.zero_stage),
-            max_failures=plan.max_failures,
-        )
         return run_phases(training.phases, training.storage, on_log, scale, cache=training.cache)
 
     def examine(self, examination: Examination) -> PreflightReport:
@@ -86,7 +88,8 @@ class RayHands:
 
     def measure(self, model: Path, pairs: Path, cache: Path, precision: Precision) -> int:
         """File what is missing, in a task."""
-        return int(self._done(fill, model.resolve(), pairs.resolve(), cache.resolve(), precision))
+        chunked = self.config.training.chunked_loss
+        return int(self._done(fill, model.resolve(), pairs.resolve(), cache.resolve(), precision, chunked))
 
     def _done(self, act: Callable[..., Any], *arguments: Any) -> Any:
         """What a task gives, on a GPU where trainings use them; the device is its last argument."""
@@ -106,13 +109,5 @@ class RayHands:
         stop_scoring()
 
     def _service(self, model: Path) -> SamplingService:
-        sampling = self.config.sampling
-        config = ServingConfig(
-            length_classes=sampling.length_classes,
-            num_replicas=sampling.num_replicas,
-            num_cpus=sampling.threads_per_replica,
-            num_threads=sampling.threads_per_replica,
-            num_gpus=1 if sampling.use_gpu else 0,
-            device="cuda" if sampling.use_gpu else "cpu",
-        )
+        config = serving_config(self.config.sampling)
         return running_sampling(config, self.pointer) or start_sampling(config, model.resolve(), self.pointer)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from levo.model.store import model_digest
+from levo.model.store import load_config, model_digest
 from pipelines.flow.snapshot import SnapshotStore
 from pipelines.loop.model_steps import BASE
-from pipelines.loop.prompts import PromptRequest, draw_prompt_sets, publish_prompts
+from pipelines.loop.prompts import PromptRequest, draw_prompt_sets, publish_prompt_rows, publish_prompts
+from pipelines.loop.records import PromptRow
 from pipelines.loop.song_sets import INTERPOLATED
 from pipelines.refresh.commits import BEGIN, Commit, CommitLog, ModelEntry
+from pipelines.refresh.own_prompts import PromptLimits, read_own_prompts
 from pipelines.refresh.setting import NightSetting
 
 _NAMESPACE = "refresh"
@@ -51,9 +53,19 @@ def first_champion(setting: NightSetting) -> Path:
     raise FileNotFoundError(f"{places.folder} holds no trained model; `levo train --run {places.folder}` makes one")
 
 
+def _own(setting: NightSetting, file: Path) -> list[PromptRow]:
+    shape = load_config(first_champion(setting))
+    longest = min(length.max_frames for length in setting.context.config.sampling.length_classes)
+    limits = PromptLimits(shape.code_size, longest, shape.max_prompt_frames)
+    return read_own_prompts(file, setting.config.prompts.by_set, limits)
+
+
 def _draw(setting: NightSetting) -> None:
     if SnapshotStore(setting.store.prompts).current() is None:
         context = setting.context
+        if setting.own_prompts is not None:
+            publish_prompt_rows(_own(setting, setting.own_prompts), setting.store.prompts)
+            return
         frames = context.config.prompts.audio_prompt_frames
         request = PromptRequest(_NAMESPACE, setting.config.prompts.by_set, {}, frames)
         prompts = draw_prompt_sets(

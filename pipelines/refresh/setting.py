@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from levo.model.sampling.request import SamplingParameters
 from levo.song.digest import digest_json
@@ -53,6 +54,8 @@ class NightSetting:
     store: RefreshStore
     hands: Hands
     watch: Watch = field(default_factory=Watch)
+    own_prompts: Path | None = None
+    """A file of prompts that a new line begins with, in place of the rendered world's."""
 
     @property
     def identity(self) -> str:

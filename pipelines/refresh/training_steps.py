@@ -20,6 +20,7 @@ from pipelines.loop.metrics import (
     SIMILARITY_TO_PROMPT,
     SIMILARITY_TO_TEXT,
 )
+from pipelines.loop.model_steps import with_options
 from pipelines.loop.preferences import preference_phase
 from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.hands import Examination, Training
@@ -59,7 +60,8 @@ def planned(
         remove_tree(folder / axis.value)
         store = write_training_pairs(active(pool, axis), prompts, setting.store.objects, folder / axis.value)
         rate, seed = alignment.learning_rate[axis], setting.context.config.seed
-        phases.append(preference_phase(axis.value, store, champion, alignment, rate, seed, setting.precision))
+        phase = preference_phase(axis.value, store, champion, alignment, rate, seed, setting.precision)
+        phases.append(with_options(phase, setting.context.config.training))
     return AxisTraining(tuple(phases), storage)
 
 

@@ -14,11 +14,13 @@ from mlflow import MlflowClient
 import pipelines.refresh.night
 from jobs.benchmarks.refresh_line import LineState, TrialLine, state_of
 from jobs.cli import main
+from jobs.cluster import ray_cluster
 from jobs.refresh import HELD
 from jobs.tracking.mlflow_tracker import store_uri
 from pipelines.refresh.attempt import kept
 from pipelines.refresh.commits import Commit
 from pipelines.refresh.gate import GateDecision
+from pipelines.refresh.hands_on_ray import RayHands
 from pipelines.refresh.lease import Lease, LostLeaseError
 from pipelines.refresh.line import ForeignLineError
 from pipelines.refresh.night import run_night
@@ -228,3 +230,14 @@ def test_a_run_of_another_recipe_is_named(finished: Path, tmp_path: Path, capsys
     options = ["--run", str(finished), "--store", str(tmp_path / "new"), "--in-process", "--date", DATES[0]]
     assert main(["refresh", *options, "--recipe", "demo"]) == 1
     assert "was begun with recipe tiny and seed 0; got --recipe demo --seed 0" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_on_ray_a_night_comes_to_the_same_pairs(finished: Path, undisturbed: Path, tmp_path: Path) -> None:
+    setting = line_of(finished, tmp_path / "store")
+    with ray_cluster():
+        hands = RayHands(setting.context.config, tmp_path / "model")
+        commit = run_night(replace(setting, hands=hands), DATES[0]).commit
+        hands.close()
+    calm = next(one for one in state_commits(undisturbed) if one.night is not None and one.night.date == DATES[0])
+    assert commit.pairs == calm.pairs
