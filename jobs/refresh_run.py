@@ -101,7 +101,7 @@ def told_night(date: str, result: NightResult) -> str:
     if night is None or not result.is_new:
         return f"{date}: done before, by commit {result.commit.commit_id[:12]}; nothing was done"
     pairs = ", ".join(f"{number} {axis}" for axis, number in night.new_pairs.items())
-    gate = "no training" if not night.trained_axes else "no mixture within the limits"
+    gate = "no training"
     if night.gate is not None:
         gate = "promoted" if night.gate.is_promoted else f"refused: {'; '.join(night.gate.reasons)}"
     alarms = "".join(f"\n  alarm: {alarm}" for alarm in night.alarms)

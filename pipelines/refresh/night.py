@@ -137,11 +137,9 @@ class _Night:
             self._step("align", lambda _: align(setting, plan.only(axes)), [axis.value for axis in axes])
         return plan, axes
 
-    def _candidate(self, plan: AxisTraining, axes: list[Axis]) -> GateRecord | None:
+    def _candidate(self, plan: AxisTraining, axes: list[Axis]) -> GateRecord:
         setting, champion = self._setting, self._head.champion
         mixed = self._step("mix", lambda folder: mix(setting, self._date, axes, plan, champion, self._places, folder))
-        if mixed["candidate"] is None:
-            return None
         return self._gate(read_record(ModelEntry, mixed["candidate"]), num_looks(setting))
 
     def _gate(self, candidate: ModelEntry, look: int) -> GateRecord:

@@ -119,7 +119,8 @@ def mix(
 ) -> Result:
     """Merge the models as the recipe tries it; of several mixtures the search prompts choose one within the limits.
 
-    The result holds the candidate, or says why there is none.
+    Where every mixture breaks a limit the one of lowest phoneme error goes to the gate, which has limits of its own:
+    search prompts are few, and their judges those that made the pairs.
     """
     base = setting.store.model(champion)
     points = mixtures(axes, setting.context.config.merge.coefficients)
@@ -131,10 +132,7 @@ def mix(
     best = points[0]
     told: Result = {}
     if len(points) > 1:
-        chosen, told = _searched(setting, date, folders, base, places)
-        if chosen is None:
-            return {"candidate": None, **told}
-        best = chosen
+        best, told = _searched(setting, date, folders, base, places)
     return {"candidate": _kept(setting, date, axes, training, best, folders[best]), **told}
 
 
@@ -154,7 +152,7 @@ def _kept(
 
 def _searched(
     setting: NightSetting, date: str, folders: Mapping[Coefficients, Path], base: Path, places: SongPlaces
-) -> tuple[Coefficients | None, Result]:
+) -> tuple[Coefficients, Result]:
     limits = setting.context.config.merge
     before = _search_means(setting, date, base, places)
     goal = Goal(
@@ -167,12 +165,14 @@ def _searched(
     )
     trials = [Trial(point, _search_means(setting, date, model, places)) for point, model in folders.items()]
     choice = choose(trials, goal)
+    best = choice.best or min(trials, key=lambda trial: trial.metrics[PHONEME_ERROR_RATE.name] or 0.0)
     told = {
+        "within_limits": choice.best is not None,
         "trials": [{"coefficients": list(one.coefficients), "means": dict(one.metrics)} for one in trials],
         "champion": before,
         "refused": [{"coefficients": list(point), "reasons": list(why)} for point, why in choice.refused],
     }
-    return (None if choice.best is None else choice.best.coefficients), told
+    return best.coefficients, told
 
 
 def _search_means(setting: NightSetting, date: str, model: Path, places: SongPlaces) -> dict[str, float]:
