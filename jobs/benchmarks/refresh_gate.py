@@ -21,6 +21,7 @@ from pipelines.refresh.training_steps import planned
 
 WORSE, EQUAL = "trained on swapped pairs", "the champion on other seeds"
 _DATE = "2026-01-01"
+_FOLD_PROMPTS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def try_gate(
     """Ask a fresh gate about both candidates, once a seed; a seed changes prompts, songs and the order of training."""
     trials = []
     for seed in range(num_seeds):
-        setting = TrialLine(run, recipe, folder / f"seed-{seed}").setting(line_seed=seed)
+        setting = _roomy(TrialLine(run, recipe, folder / f"seed-{seed}").setting(line_seed=seed))
         champion = night_without_training(setting, _DATE)
         places = SongPlaces(folder / f"seed-{seed}" / "trial", folder / "marks")
         worse = _swapped(setting, champion, folder / f"seed-{seed}" / "swapped", seed)
@@ -50,6 +51,13 @@ def try_gate(
             trials.append(_trial(name, seed, judge(setting, 0, old, new)))
             progress(trials[-1])
     return tuple(trials)
+
+
+def _roomy(setting: NightSetting) -> NightSetting:
+    """With prompts enough in a fold for the gate to promote: a handful of them promotes nobody, whatever they say."""
+    prompts = setting.config.prompts
+    number = max(prompts.num_gate, _FOLD_PROMPTS * prompts.num_gate_folds)
+    return replace(setting, config=replace(setting.config, prompts=replace(prompts, num_gate=number)))
 
 
 def _swapped(setting: NightSetting, champion: ModelEntry, folder: Path, seed: int) -> ModelEntry:
