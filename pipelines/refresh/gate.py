@@ -67,8 +67,9 @@ class GateDecision:
 def look_coverage(num_looks_before: int, error_rate: float = _ERROR_RATE) -> float:
     """The coverage of a look's intervals: each look at the same prompts spends half of the error that is left.
 
-    However often the gate is asked, a candidate that is no better is promoted by chance at most at `error_rate`
-    (K. Lan, D. DeMets: Discrete sequential boundaries, Biometrika 1983, with spending error_rate / 2^look).
+    However often the gate is asked on these prompts, a candidate that is no better is promoted by chance at most at
+    `error_rate` (K. Lan, D. DeMets: Discrete sequential boundaries, Biometrika 1983, with spending
+    error_rate / 2^look).
     """
     if num_looks_before < 0:
         raise ValueError(f"num_looks_before is {num_looks_before}; expected 0 or more")
