@@ -1,10 +1,9 @@
 """Opens a line of champions, does its nights on Ray or in this process, and shows and tracks what comes of them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
 
 from rich.console import Console
 
@@ -24,8 +23,9 @@ from pipelines.refresh.collection import collect
 from pipelines.refresh.hands import Hands
 from pipelines.refresh.hands_in_process import InProcessHands
 from pipelines.refresh.hands_on_ray import RayHands
+from pipelines.refresh.held_line import held_line
 from pipelines.refresh.line import first_champion
-from pipelines.refresh.night import NightResult, held_line, run_night
+from pipelines.refresh.night import NightResult, run_night
 from pipelines.refresh.night_metrics import tell_night
 from pipelines.refresh.pair_steps import choose
 from pipelines.refresh.rollback import roll_back
@@ -159,7 +159,7 @@ def _measured(options: RefreshOptions, setting: NightSetting) -> Iterator[NightS
         yield replace(setting, watch=Watch(metrics=metrics))
 
 
-def _shown(console: Console, date: str, watch: Watch) -> Any:
+def _shown(console: Console, date: str, watch: Watch) -> Callable[[str], None]:
     def on_step(step: str) -> None:
         console.print(f"{date}: {step} ...", markup=False)
         watch.on_step(step)

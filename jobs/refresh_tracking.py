@@ -8,7 +8,7 @@ from jobs.lineage.code import code_tags
 from jobs.lineage.parameters import flat_parameters
 from jobs.loop_tracking import numbers_in
 from jobs.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS
-from jobs.tracking.protocol import DatasetReference, ModelReference, Parameter, RunStatus, Tracker
+from jobs.tracking.protocol import DatasetReference, ModelReference, Parameter, RunStatus, TrackedRun, Tracker
 from jobs.tracking.system_metrics import system_metrics
 from levo.song.digest import digest_json
 from levo.training.loop import LoggedStep
@@ -44,10 +44,14 @@ class NightTracking:
         """Equal for equal nights: attempts at one are one run."""
         return digest_json({"line": self.setting.identity, "night": self.date})
 
+    @property
+    def _parent(self) -> TrackedRun:
+        return self.tracker.run(self.run_key, f"refresh-{self.recipe}-{self.date}")
+
     @contextmanager
     def night(self) -> Iterator[NightSetting]:
         """The setting with a watch that tells steps and curves as they come; the run ends as the block does."""
-        parent = self.tracker.run(self.run_key, f"refresh-{self.recipe}-{self.date}")
+        parent = self._parent
         parent.log_parameters({"date": self.date, **flat_parameters(self.setting.config)})
         parent.log_tags(code_tags())
         watch = replace(self.setting.watch, on_step=self._begin, on_log=self._interval)
@@ -70,7 +74,7 @@ class NightTracking:
         night = commit.night
         if night is None:
             return
-        parent = self.tracker.run(self.run_key, f"refresh-{self.recipe}-{self.date}")
+        parent = self._parent
         parent.log_metrics(numbers_in({"pairs": night.new_pairs, "means": night.means, "report": night.report}))
         parent.log_tags(_tags(commit))
         if commit.pairs is not None:
@@ -82,9 +86,7 @@ class NightTracking:
         if night.gate is not None:
             parent.log_model(_reference(line, store, night.gate.candidate), CANDIDATE)
         parent.log_model(_reference(line, store, commit.champion))
-        self.tracker.run(self.run_key, f"refresh-{self.recipe}-{self.date}").log_aliases(
-            line, _aliases(commit), commit.number
-        )
+        parent.log_aliases(line, _aliases(commit), commit.number)
 
     def _tell_songs(self, songs: ScoredSongs) -> None:
         run = self.tracker.step(self.run_key, "songs")

@@ -7,7 +7,7 @@ are asked for by the application's handle alone. All paths lie in folders that e
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from ray.serve import Application
 from jobs.recipes.loop import recipe_named
 from jobs.served_champion import followed
 from levo.codec.embedded import EmbeddedCodec
-from levo.model.sampling.request import SamplingParameters
 from levo.model.store import load_config
 from levo.song.schema import records_of
 from pipelines.corpus.embedded import CODEC
@@ -33,6 +32,7 @@ from pipelines.loop.http_serving import HttpConfig, model_names, song_applicatio
 from pipelines.loop.places import RunPlaces
 from pipelines.loop.prompts import PROMPTS
 from pipelines.loop.records import PromptRow
+from pipelines.loop.sampling_steps import serving_config
 from pipelines.loop.scoring_steps import songs_pipeline, sound_folder
 from pipelines.loop.served_scoring import ScoringConfig, scoring_application
 from pipelines.loop.serving import ServingConfig, write_pointer
@@ -85,14 +85,7 @@ def served_songs(run: Path, model: str, names: Followed | None, num_replicas: in
     places = RunPlaces(run.resolve())
     sampling = read_record(SamplingConfig, read_config(places.folder)["loop"]["sampling"])
     folder = _own_model(places, model) if names is None else _named_model(names)
-    serving = ServingConfig(
-        length_classes=sampling.length_classes,
-        num_replicas=num_replicas,
-        num_cpus=sampling.threads_per_replica,
-        num_threads=sampling.threads_per_replica,
-        num_gpus=1 if sampling.use_gpu else 0,
-        device="cuda" if sampling.use_gpu else "cpu",
-    )
+    serving = replace(serving_config(sampling), num_replicas=num_replicas)
     shape = load_config(folder)
     http = HttpConfig(
         models=_models(places),
@@ -100,9 +93,7 @@ def served_songs(run: Path, model: str, names: Followed | None, num_replicas: in
         pointer=places.folder / "serving" / "http-model",
         orders=OrderTaker(
             audio_prompts={row.prompt_id: row.audio_prompt for row in _prompts(places.prompts)},
-            parameters=SamplingParameters(
-                temperature=sampling.temperature, top_k=sampling.top_k, guidance=sampling.guidance
-            ),
+            parameters=sampling.parameters,
             max_frames=max(length.max_frames for length in sampling.length_classes),
             code_size=shape.code_size,
             max_prompt_frames=shape.max_prompt_frames,

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from jobs.benchmarks.refresh_line import TrialLine
+from pipelines.loop.evaluation import metric_means
 from pipelines.loop.metrics import PHONEME_ERROR_RATE
 from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.gate_steps import report_songs
 from pipelines.refresh.night import run_night
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.songs import SongPlaces
-from reward.bootstrap import MeanInterval, bootstrap_mean, paired_bootstrap, prompt_means
+from reward.bootstrap import MeanInterval, bootstrap_mean, paired_bootstrap
 
 _FIRST = date(2026, 1, 1)
 
@@ -107,8 +108,7 @@ def _champions(setting: NightSetting) -> list[ModelEntry]:
 
 def _means(setting: NightSetting, entry: ModelEntry, folder: Path) -> dict[str, float]:
     songs = report_songs(setting, entry, SongPlaces(folder, folder / "marks"))
-    name = PHONEME_ERROR_RATE.name
-    return prompt_means((row.prompt_id, row.scores[name]) for row in songs.scored).means
+    return metric_means(songs.scored, PHONEME_ERROR_RATE).means
 
 
 def _interval(means: dict[str, float]) -> MeanInterval:

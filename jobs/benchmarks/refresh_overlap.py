@@ -4,6 +4,7 @@ Each stage is a Ray actor of one thread: one samples, one scores, one trains. Bo
 models loaded by an earlier night; what differs is whether the night lets them work at once.
 """
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 import psutil
 import ray
+import torch
 
 from jobs.benchmarks.refresh_line import TrialLine, state_of
 from jobs.cluster import ray_cluster
@@ -141,15 +143,11 @@ class _Actors:
 
 class _Stage:
     def __init__(self, sampling: SamplingConfig) -> None:
-        import torch
-
         torch.set_num_threads(1)
         self._hands = InProcessHands(sampling)
         self._open: dict[str, tuple[Any, Any]] = {}
 
     def pid(self) -> int:
-        import os
-
         return os.getpid()
 
     def sample(self, model: Path, requests: Sequence[SamplingRequest]) -> list[SampledSong]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from levo.model.conditions import ConditionDropout
 from levo.model.config import LeLMConfig
 from levo.model.sampling.length_class import LengthClass
+from levo.model.sampling.request import SamplingParameters
 from levo.song.scores import Axis
 from levo.training.precision import Precision
 from pipelines.rendered.noise import NoiseShares
@@ -135,6 +136,11 @@ class SamplingConfig:
     samples_per_report_prompt: int
     use_gpu: bool = False
     """Whether every replica has a GPU."""
+
+    @property
+    def parameters(self) -> SamplingParameters:
+        """What every song is drawn by."""
+        return SamplingParameters(temperature=self.temperature, top_k=self.top_k, guidance=self.guidance)
 
 
 @dataclass(frozen=True, slots=True)

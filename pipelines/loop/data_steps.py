@@ -30,7 +30,7 @@ from pipelines.loop.fitting import (
     write_scorer_noise,
 )
 from pipelines.loop.label_quality import own_label_quality, read_truth, separation_quality
-from pipelines.loop.prompts import PromptSource, draw_prompts, publish_prompts
+from pipelines.loop.prompts import PromptSource, draw_prompts, publish_prompts, stored_prompts
 from pipelines.loop.separation_sample import write_separation_sample
 from pipelines.rendered.catalogue import RenderedCorpusConfig
 from pipelines.rendered.corpus import write_corpus
@@ -128,10 +128,7 @@ def make_prompts(context: LoopContext, progress: StepProgress) -> StepResult:
 
 def prompt_source(context: LoopContext) -> PromptSource:
     """The stored prompts; raises `FileNotFoundError` where they were not drawn yet."""
-    snapshot = SnapshotStore(context.places.prompts).current()
-    if snapshot is None:
-        raise FileNotFoundError(f"{context.places.prompts} holds no prompts; draw them first")
-    return PromptSource(snapshot.manifest.snapshot_id, context.places.prompts)
+    return stored_prompts(context.places.prompts)
 
 
 def _prepared(

@@ -1,14 +1,17 @@
 """The ablation table: each model's mean on every metric, and its paired difference from the base, over prompts."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float64
 
 from levo.song.arrays import Array
 from levo.song.candidate import ScoredCandidate
-from levo.song.scores import Metric
+from levo.song.scores import Metric, Score
 from reward.bootstrap import MeanInterval, PromptMeans, bootstrap_mean, paired_bootstrap, prompt_means
 
 
@@ -66,7 +69,8 @@ def evaluate(
     if not songs.get(base):
         raise ValueError(f"no scored songs of the base {base!r}; got {sorted(songs)}")
     means = {
-        model: {metric.name: _means(candidates, metric) for metric in metrics} for model, candidates in songs.items()
+        model: {metric.name: metric_means(candidates, metric) for metric in metrics}
+        for model, candidates in songs.items()
     }
     cells = {
         model: {
@@ -84,12 +88,33 @@ def evaluate(
     return EvaluationTable(base, cells)
 
 
-def _means(candidates: Sequence[ScoredCandidate], metric: Metric) -> PromptMeans:
-    return prompt_means(
-        (candidate.prompt_id, candidate.scores[metric.name])
-        for candidate in candidates
-        if metric.name in candidate.scores
-    )
+class Scored(Protocol):
+    """A song of a prompt, and what was said of it by metric name."""
+
+    @property
+    def prompt_id(self) -> str:
+        """The prompt."""
+        ...
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """The scores."""
+        ...
+
+
+def metric_means(songs: Iterable[Scored], metric: Metric) -> PromptMeans:
+    """A metric's mean by prompt; songs that were not judged by it are left out."""
+    return prompt_means((song.prompt_id, song.scores[metric.name]) for song in songs if metric.name in song.scores)
+
+
+def mean_scores(songs: Iterable[Scored]) -> dict[str, float]:
+    """Each metric's mean over the songs that have it."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for song in songs:
+        for name, score in song.scores.items():
+            if score.value is not None:
+                values[name].append(score.value)
+    return {name: fmean(some) for name, some in values.items()}
 
 
 def _cell(

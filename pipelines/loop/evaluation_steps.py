@@ -1,9 +1,7 @@
 """Evaluation steps: the search for interpolation coefficients on the search prompts, and the ablation table."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from levo.alignment.interpolation import WeightedModel, merge_models
@@ -15,7 +13,7 @@ from pipelines.flow.run_folder import remove_tree
 from pipelines.loop.config import MergeConfig
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
-from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate
+from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate, mean_scores
 from pipelines.loop.metrics import (
     FRECHET_AUDIO_DISTANCE,
     METRICS,
@@ -89,14 +87,13 @@ def choose_mixture(context: LoopContext, progress: StepProgress) -> StepResult:
     goal = search_goal(context)
     opening = context.config.merge.coefficients
     trials = search_mixtures(context, goal, SearchPlan(opening, len(opening)), progress)
-    choice = choose(trials, goal)
-    best = choice.best or min(trials, key=lambda trial: trial.metrics[PHONEME_ERROR_RATE.name] or 0.0)
+    best = best_trial(trials, goal)
     interpolated = context.places.lelm(INTERPOLATED)
     publish_model(context.places.lelm(merge_name(best.coefficients)), interpolated)
     return {
         "coefficients": dict(zip(ALIGNED, best.coefficients, strict=True)),
         "digest": model_digest(interpolated),
-        "within_limits": choice.best is not None,
+        "within_limits": choose(trials, goal).best is not None,
         "base": base_means(context),
         **search_record(trials, goal),
     }
@@ -111,7 +108,7 @@ def search_mixtures(context: LoopContext, goal: Goal, plan: SearchPlan, progress
             _merge(context, coefficients)
             sample_sets(context, [songs], progress, more_follow=True)
             score_sets(context, [songs], progress)
-        return _means(required_scores(context, songs))
+        return mean_scores(required_scores(context, songs))
 
     return search(evaluated, goal, plan)
 
@@ -128,12 +125,21 @@ def search_record(trials: Sequence[Trial], goal: Goal) -> dict[str, Any]:
 
 def base_means(context: LoopContext) -> dict[str, float]:
     """What the search holds mixtures against: the base's means on the search prompts."""
-    return _means(required_scores(context, SongSet(BASE, PromptSet.SEARCH)))
+    return mean_scores(required_scores(context, SongSet(BASE, PromptSet.SEARCH)))
+
+
+def best_trial(trials: Sequence[Trial], goal: Goal) -> Trial:
+    """The best within the limits, or where every one breaks a limit the one of lowest phoneme error."""
+    return choose(trials, goal).best or min(trials, key=lambda one: one.metrics[PHONEME_ERROR_RATE.name] or 0.0)
 
 
 def search_goal(context: LoopContext) -> Goal:
+    """The recipe's goal over what the base reaches on the search prompts."""
+    return goal_over(base_means(context), context.config.merge)
+
+
+def goal_over(base: Mapping[str, float], config: MergeConfig) -> Goal:
     """Lowest phoneme error, with no more loss on the other axes than the recipe allows, by the search songs' means."""
-    config, base = context.config.merge, base_means(context)
     return Goal(
         weights={PHONEME_ERROR_RATE.name: -1.0},
         limits=(
@@ -170,16 +176,6 @@ def _merge(context: LoopContext, coefficients: Coefficients) -> str:
         for model, coefficient in zip(ALIGNED, coefficients, strict=True)
     ]
     return merge_models(parts, out, base=context.places.lelm(BASE))
-
-
-def _means(rows: Sequence[ScoredRow]) -> dict[str, float]:
-    """Each metric's mean over the songs that have it."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        for name, score in row.scores.items():
-            if score.value is not None:
-                values[name].append(score.value)
-    return {name: fmean(some) for name, some in values.items()}
 
 
 def _only(rows: Sequence[ScoredRow], long_ids: set[str], is_long: bool) -> list[ScoredRow]:

@@ -166,6 +166,14 @@ def publish_prompt_rows(rows: Sequence[PromptRow], folder: Path) -> PromptSource
     return PromptSource(snapshot.manifest.snapshot_id, folder)
 
 
+def stored_prompts(folder: Path) -> PromptSource:
+    """The newest prompts of a folder; raises `FileNotFoundError` where none were drawn yet."""
+    snapshot = SnapshotStore(folder).current()
+    if snapshot is None:
+        raise FileNotFoundError(f"{folder} holds no prompts; draw them first")
+    return PromptSource(snapshot.manifest.snapshot_id, folder)
+
+
 class PromptSounds:
     """The prompts' audio, decoded when it is first asked for."""
 

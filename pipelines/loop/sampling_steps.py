@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from levo.codec.stems import stems_of
-from levo.model.sampling.request import SampledSong, SamplingParameters, SamplingRequest
+from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import model_digest
 from levo.song.prompt import PromptSet
 from pipelines.loop.config import SamplingConfig
@@ -122,14 +122,13 @@ def _sing(service: SamplingService, model: Path) -> None:
 
 
 def _sample_set(context: LoopContext, song_set: SongSet, service: SamplingService, progress: StepProgress) -> None:
-    sampling = context.config.sampling
     expected = model_digest(context.places.lelm(song_set.model))
     songs = sample_candidates(
         ServedSampler(service, expected),
         prompts_of(context, song_set),
         songs_per_prompt(context, song_set),
         context.config.seed,
-        SamplingParameters(temperature=sampling.temperature, top_k=sampling.top_k, guidance=sampling.guidance),
+        context.config.sampling.parameters,
         progress,
     )
     strangers = {song.model_digest for song in songs} - {expected}

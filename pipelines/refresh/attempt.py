@@ -1,16 +1,15 @@
-"""An attempt at a night: steps in its own folder, what earlier attempts finished taken over, and the lease kept."""
+"""An attempt at a night: steps in its own folder, and what earlier attempts finished taken over."""
 
+import json
 import shutil
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from levo.song.digest import digest_json
-from pipelines.refresh.lease import Lease, LostLeaseError
+from pipelines.refresh.lease import Lease
 from pipelines.refresh.night_journal import NightEvent, NightJournal
 
 _WORK = "work"
@@ -45,7 +44,10 @@ class Attempt:
         self._journal.add(self.token, NightEvent.BEGAN)
 
     def step(self, name: str, act: Callable[[Path], dict[str, Any]], inputs: Any = None) -> StepOutcome:
-        """Do a step unless it is done: `act` gets an empty folder for its files and gives plain values."""
+        """Do a step unless it is done: `act` gets an empty folder for its files and gives plain values.
+
+        A result is as the journal gives it back, whether it is read there or was just made.
+        """
         identity = digest_json({"step": name, "inputs": inputs, "after": self._after})
         self._after = identity
         done = self._journal.done(name, identity)
@@ -57,7 +59,7 @@ class Attempt:
         folder.mkdir(parents=True)
         began_s = time.monotonic()
         try:
-            result = act(folder)
+            result: dict[str, Any] = json.loads(json.dumps(act(folder)))
         except Exception as error:
             told = {"error": f"{type(error).__name__}: {error}"}
             self._journal.add(self.token, NightEvent.FAILED, name, identity, told)
@@ -81,34 +83,3 @@ class Attempt:
 
     def _folder_of(self, token: int) -> Path:
         return self._night / f"attempt-{token:06d}"
-
-
-@contextmanager
-def kept(lease: Lease, length_s: float) -> Iterator[Callable[[], None]]:
-    """Renew a lease while the block lasts, from a thread; the block's check raises LostLeaseError once it is lost.
-
-    A process that is stopped renews nothing: it finds its lease lost when it goes on.
-    """
-    ended = threading.Event()
-    lost: list[LostLeaseError] = []
-
-    def renew() -> None:
-        while not ended.wait(length_s / 4):
-            try:
-                lease.renew()
-            except LostLeaseError as error:
-                lost.append(error)
-                return
-
-    def check() -> None:
-        if lost:
-            raise lost[0]
-        lease.check()
-
-    thread = threading.Thread(target=renew, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield check
-    finally:
-        ended.set()
-        thread.join()

@@ -61,7 +61,7 @@ class CopyIndex:
 
     def share_of(self, windows: UInt64[Array, " window"]) -> float:
         """The share of a song's windows that stand in one of the songs; 0 for a song without windows."""
-        return float(np.isin(windows, self._known, assume_unique=True).mean()) if len(windows) else 0.0
+        return share_in(windows, self._known)
 
 
 def share_in(windows: UInt64[Array, " window"], other: UInt64[Array, " window"]) -> float:

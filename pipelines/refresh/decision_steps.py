@@ -79,11 +79,8 @@ def _trained(commit: Commit) -> bool:
 
 def _pair_ids(setting: NightSetting, commit: Commit) -> set[str]:
     """The pairs that were there at a training, and so were seen by it."""
-    return (
-        set()
-        if commit.pairs is None
-        else {row.pair.pair_id for row in read_pool(setting.store.pairs.open(commit.pairs))}
-    )
+    rows = [] if commit.pairs is None else read_pool(setting.store.pairs.open(commit.pairs))
+    return {row.pair.pair_id for row in rows}
 
 
 def _candidates_since(history: Sequence[Commit], nights_since: int | None) -> int:

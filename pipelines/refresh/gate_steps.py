@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from levo.song.prompt import PromptSet
+from pipelines.loop.evaluation import metric_means
 from pipelines.loop.metrics import HELD_OUT_METRIC, PAIR_METRIC
-from pipelines.loop.records import PromptRow, ScoredRow
+from pipelines.loop.records import PromptRow
 from pipelines.refresh.commits import GateRecord, ModelEntry
 from pipelines.refresh.gate import GateDecision, GateMetric, gate
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.songs import ScoredSongs, SongPlaces, SongRequest, sing_and_score
-from reward.bootstrap import prompt_means
 
 GATE_METRICS = (*HELD_OUT_METRIC.values(), *PAIR_METRIC.values())
 
@@ -43,11 +43,9 @@ def gate_songs(
         songs_per_prompt=config.songs_per_gate_prompt,
         seed=setting.seed_of("gate", look, label),
         label=f"gate-{look}{label}",
-        parameters=setting.parameters,
-        prompts_per_chunk=config.prompts_per_chunk,
     )
     pipeline = setting.pipeline(held_out=True, singers=(model.digest, rival), songs_heard=config.songs_per_gate_prompt)
-    return sing_and_score(request, pipeline, setting.hands, places, setting.watch.progress)
+    return sing_and_score(setting, request, pipeline, places)
 
 
 def judge(setting: NightSetting, look: int, champion: ScoredSongs, candidate: ScoredSongs) -> GateDecision:
@@ -55,8 +53,8 @@ def judge(setting: NightSetting, look: int, champion: ScoredSongs, candidate: Sc
     metrics = [
         GateMetric(
             metric=metric,
-            champion=_means(champion.scored, metric.name),
-            candidate=_means(candidate.scored, metric.name),
+            champion=metric_means(champion.scored, metric).means,
+            candidate=metric_means(candidate.scored, metric).means,
             limit=setting.config.gate_limits.get(metric.name, 0.0),
         )
         for metric in GATE_METRICS
@@ -81,18 +79,11 @@ def gate_record(setting: NightSetting, look: int, candidate: ModelEntry, decisio
 
 def report_songs(setting: NightSetting, model: ModelEntry, places: SongPlaces) -> ScoredSongs:
     """A model's songs for the report prompts: every model sings them with the same seeds; no decision reads them."""
-    config = setting.config
     request = SongRequest(
         model=setting.store.model(model),
         prompts=tuple(setting.prompts(PromptSet.REPORT)),
-        songs_per_prompt=config.songs_per_report_prompt,
+        songs_per_prompt=setting.config.songs_per_report_prompt,
         seed=setting.seed_of("report"),
         label="report",
-        parameters=setting.parameters,
-        prompts_per_chunk=config.prompts_per_chunk,
     )
-    return sing_and_score(request, setting.pipeline(held_out=False), setting.hands, places, setting.watch.progress)
-
-
-def _means(rows: Sequence[ScoredRow], metric: str) -> dict[str, float]:
-    return prompt_means((row.prompt_id, row.scores[metric]) for row in rows if metric in row.scores).means
+    return sing_and_score(setting, request, setting.pipeline(held_out=False), places)

@@ -4,8 +4,10 @@ M. Burrows: The Chubby lock service, OSDI 2006 (sequencers); clocks of holders m
 """
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from pipelines.flow.pointers import MovedPointerError, Pointed, Pointer
@@ -38,7 +40,8 @@ class Lease:
     def __init__(self, pointer: Pointer, holder: str, length_s: float = 120.0, clock: Clock = time.time) -> None:
         if length_s <= SLACK_S:
             raise ValueError(f"length_s is {length_s}; expected more than {SLACK_S:g}, which clocks may differ by")
-        self._pointer, self._holder, self._length_s, self._clock = pointer, holder, length_s, clock
+        self._pointer, self._holder, self._clock = pointer, holder, clock
+        self.length_s = length_s
         self._seen: Pointed | None = None
         self._token = 0
 
@@ -55,7 +58,7 @@ class Lease:
             raise HeldLeaseError(f"{state.holder} is at work (token {state.token}) until {_shown(state.until_s)}")
         token = 1 if state is None else state.token + 1
         try:
-            self._seen = self._put(seen, token, self._clock() + self._length_s)
+            self._seen = self._put(seen, token, self._clock() + self.length_s)
         except MovedPointerError:
             state = self._now()
             holder = "somebody else" if state is None else state.holder
@@ -70,7 +73,7 @@ class Lease:
         one, HeldLeaseError says who it is.
         """
         seen = self._now()
-        deadline_s = self._clock() + self._length_s + SLACK_S
+        deadline_s = self._clock() + self.length_s + SLACK_S
         while True:
             try:
                 return self.take()
@@ -81,7 +84,7 @@ class Lease:
 
     def renew(self) -> None:
         """Hold it for another length from now; raises LostLeaseError where it was taken meanwhile."""
-        self._seen = self._moved(self._clock() + self._length_s)
+        self._seen = self._moved(self._clock() + self.length_s)
 
     def check(self) -> None:
         """Raise LostLeaseError unless it is held, by this holder, right now: to be called just before a commit."""
@@ -116,6 +119,37 @@ class Lease:
 
     def _put(self, seen: Pointed | None, token: int, until_s: float) -> Pointed:
         return self._pointer.move(seen, json.dumps(asdict(LeaseState(self._holder, token, until_s))))
+
+
+@contextmanager
+def kept(lease: Lease) -> Iterator[Callable[[], None]]:
+    """Renew a lease while the block lasts, from a thread; the block's check raises LostLeaseError once it is lost.
+
+    A process that is stopped renews nothing: it finds its lease lost when it goes on.
+    """
+    ended = threading.Event()
+    lost: list[LostLeaseError] = []
+
+    def renew() -> None:
+        while not ended.wait(lease.length_s / 4):
+            try:
+                lease.renew()
+            except LostLeaseError as error:
+                lost.append(error)
+                return
+
+    def check() -> None:
+        if lost:
+            raise lost[0]
+        lease.check()
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield check
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _state(pointed: Pointed) -> LeaseState:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from levo.model.store import load_config, model_digest
+from levo.model.store import CONFIG_FILE, load_config, model_digest
 from pipelines.flow.snapshot import SnapshotStore
 from pipelines.loop.model_steps import BASE
 from pipelines.loop.prompts import PromptRequest, draw_prompt_sets, publish_prompt_rows, publish_prompts
@@ -48,7 +48,7 @@ def first_champion(setting: NightSetting) -> Path:
     """The run's interpolated model, or its base where it was not aligned yet."""
     places = setting.context.places
     for name in (INTERPOLATED, BASE):
-        if (places.lelm(name) / "config.json").is_file():
+        if (places.lelm(name) / CONFIG_FILE).is_file():
             return places.lelm(name)
     raise FileNotFoundError(f"{places.folder} holds no trained model; `levo train --run {places.folder}` makes one")
 

@@ -1,9 +1,6 @@
 """A night of a line of champions: its steps in order, and the one moment at which all that it did becomes so."""
 
 import importlib.metadata
-import json
-import os
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,17 +10,17 @@ from typing import Any
 
 from levo.song.scores import Axis
 from pipelines.flow.typed_json import read_record
-from pipelines.refresh.attempt import Attempt, StepOutcome, kept
-from pipelines.refresh.commits import NIGHT, Commit, CommitLog, GateRecord, ModelEntry, NightRecord
+from pipelines.loop.evaluation import mean_scores
+from pipelines.refresh.attempt import Attempt, StepOutcome
+from pipelines.refresh.commits import NIGHT, Commit, GateRecord, ModelEntry, NightRecord
 from pipelines.refresh.decision_steps import agreement, decide_training
 from pipelines.refresh.gate_steps import gate_record, gate_songs, judge, num_looks, report_songs
-from pipelines.refresh.lease import Lease
+from pipelines.refresh.held_line import HeldLine, held_line
 from pipelines.refresh.line import begin_line
-from pipelines.refresh.pair_steps import choose, mean_scores, pair_and_age, pool_of, sing, song_facts
+from pipelines.refresh.pair_steps import choose, pair_and_age, pool_of, sing, song_facts
 from pipelines.refresh.pool import PooledPair, publish_pool
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.songs import ScoredSongs, SongPlaces, read_songs
-from pipelines.refresh.store import RefreshStore
 from pipelines.refresh.training_steps import AxisTraining, align, examine, mix, planned
 
 Result = dict[str, Any]
@@ -55,40 +52,11 @@ def run_night(setting: NightSetting, date: str) -> NightResult:
         return _Night(setting, date, head, attempt, held).run()
 
 
-@dataclass(frozen=True, slots=True)
-class HeldLine:
-    """A line that this process alone works on: commits with their head fenced, and what raises once that is lost."""
-
-    lease: Lease
-    commits: CommitLog
-    check: Callable[[], None]
-
-
-@contextmanager
-def held_line(store: RefreshStore, lease_s: float) -> Iterator[HeldLine]:
-    """Hold a line's lease while the block lasts.
-
-    The head is fenced before anything is read: what an earlier holder commits later cannot come in between.
-    """
-    lease, commits = Lease(store.lease, holder_name(), lease_s), store.commits
-    token = lease.take_over()
-    try:
-        commits.fence(token)
-        with kept(lease, lease_s) as check:
-            yield HeldLine(lease, commits, check)
-    finally:
-        lease.give_back()
-
-
-def holder_name() -> str:
-    """Who works: host and process."""
-    return f"{socket.gethostname()}/{os.getpid()}"
-
-
 class _Night:
     def __init__(self, setting: NightSetting, date: str, head: Commit, attempt: Attempt, held: HeldLine) -> None:
         self._setting, self._date, self._head, self._attempt = setting, date, head, attempt
         self._commits, self._check = held.commits, held.check
+        self._look = num_looks(setting)
         self._steps: dict[str, StepOutcome] = {}
 
     def run(self) -> NightResult:
@@ -126,24 +94,24 @@ class _Night:
         if not axes:
             return None
         setting, champion, work = self._setting, self._head.champion, self._attempt.work
-        look, base = num_looks(setting), setting.store.model(champion)
+        base = setting.store.model(champion)
         plan = planned(setting, pool, axes, base, work / "pairs", work / "training")
         if setting.config.has_preflight:
             found = self._step("preflight", lambda _: examine(setting, pool, plan, work / "preflight"))
             axes = [axis for axis in axes if axis.value not in found["problems"]]
         if not axes:
             return None
-        with self._beside(lambda: gate_songs(setting, champion, champion.digest, look, self._places)):
+        with self._beside(lambda: gate_songs(setting, champion, champion.digest, self._look, self._places)):
             self._step("align", lambda _: align(setting, plan.only(axes)), [axis.value for axis in axes])
         return plan, axes
 
     def _candidate(self, plan: AxisTraining, axes: list[Axis]) -> GateRecord:
         setting, champion = self._setting, self._head.champion
         mixed = self._step("mix", lambda folder: mix(setting, self._date, axes, plan, champion, self._places, folder))
-        return self._gate(read_record(ModelEntry, mixed["candidate"]), num_looks(setting))
+        return self._gate(read_record(ModelEntry, mixed["candidate"]))
 
-    def _gate(self, candidate: ModelEntry, look: int) -> GateRecord:
-        setting, champion = self._setting, self._head.champion
+    def _gate(self, candidate: ModelEntry) -> GateRecord:
+        setting, champion, look = self._setting, self._head.champion, self._look
 
         def act(folder: Path) -> Result:
             # Both are heard alike, by the same judges, whichever sang first.
@@ -153,7 +121,7 @@ class _Night:
             new.write(folder / "candidate")
             return asdict(gate_record(setting, look, candidate, judge(setting, look, old, new)))
 
-        return read_record(GateRecord, _plain(self._step("gate", act)))
+        return read_record(GateRecord, self._step("gate", act))
 
     def _champion(self, gated: GateRecord | None) -> ModelEntry:
         return gated.candidate if gated is not None and gated.is_promoted else self._head.champion
@@ -244,9 +212,3 @@ class _Night:
             beside = pool.submit(work)
             yield
             beside.result()
-
-
-def _plain(result: Result) -> Result:
-    """A record as JSON gives it back."""
-    plain: Result = json.loads(json.dumps(result))
-    return plain

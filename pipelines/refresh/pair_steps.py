@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -14,10 +13,11 @@ from levo.song.files import write_atomically
 from levo.song.prompt import PromptSet
 from levo.song.schema import records_of, table_of
 from levo.song.scores import Axis
+from pipelines.loop.evaluation import mean_scores, metric_means
 from pipelines.loop.fitting import read_scorer_noise
 from pipelines.loop.metrics import PHONEME_ERROR_RATE
 from pipelines.loop.preferences import pair_candidates
-from pipelines.loop.records import CandidateRow, PromptRow, ScoredRow
+from pipelines.loop.records import CandidateRow, PromptRow
 from pipelines.refresh.ageing import aged, likelihoods, mean_drift
 from pipelines.refresh.commits import Commit
 from pipelines.refresh.copies import CopyIndex, CopyRules, fingerprints, share_in
@@ -28,7 +28,6 @@ from pipelines.refresh.prompt_kinds import kind_of, weakness_of
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.songs import ScoredSongs, SongPlaces, SongRequest, read_songs, sing_and_score
 from pipelines.refresh.training_songs import training_index
-from reward.bootstrap import prompt_means
 
 _NIGHTS_REMEMBERED = 5
 _POOL, _STORE = "pool.parquet", "pairs"
@@ -60,10 +59,8 @@ def sing(setting: NightSetting, date: str, champion: Path, prompts: Sequence[str
         songs_per_prompt=setting.config.candidates_per_prompt,
         seed=setting.seed_of("night", date),
         label=date,
-        parameters=setting.parameters,
-        prompts_per_chunk=setting.config.prompts_per_chunk,
     )
-    return sing_and_score(request, setting.pipeline(held_out=False), setting.hands, places, setting.watch.progress)
+    return sing_and_score(setting, request, setting.pipeline(held_out=False), places)
 
 
 def song_facts(songs: ScoredSongs) -> Result:
@@ -75,16 +72,6 @@ def song_facts(songs: ScoredSongs) -> Result:
         "means": mean_scores(songs.scored),
         "duration_s": round(sum(row.duration_s for row in songs.scored), 3),
     }
-
-
-def mean_scores(rows: Sequence[ScoredRow]) -> dict[str, float]:
-    """Each metric's mean over the songs that have it."""
-    values: dict[str, list[float]] = {}
-    for row in rows:
-        for name, score in row.scores.items():
-            if score.value is not None:
-                values.setdefault(name, []).append(score.value)
-    return {name: fmean(found) for name, found in sorted(values.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +111,7 @@ def pair_and_age(setting: NightSetting, date: str, head: Commit, songs: ScoredSo
     scored = [row for row in songs.scored if row.candidate_id not in left_out.dropped]
     noises = read_scorer_noise(setting.context.places.models)
     pairings = pair_candidates(scored, setting.context.config.alignment, noises, head.champion.digest)
-    prompts = {row.prompt_id: row for row in setting.prompt_source().rows()}
+    prompts = setting.prompts_by_id()
     candidates = {row.candidate_id: row for row in songs.candidates}
     made = [pair for axis in Axis for pair in pairings[axis].pairs]
     before = [] if head.pairs is None else read_pool(setting.store.pairs.open(head.pairs))
@@ -172,9 +159,7 @@ def _earlier_errors(setting: NightSetting) -> Iterator[Mapping[str, float]]:
     """The phoneme error rates of the nights before, by prompt."""
     nights = [commit.night for commit in setting.store.commits.history() if commit.night is not None]
     for night in nights[:_NIGHTS_REMEMBERED]:
-        scored = read_songs(setting.store.folder / night.songs).scored
-        name = PHONEME_ERROR_RATE.name
-        yield prompt_means((row.prompt_id, row.scores[name]) for row in scored if name in row.scores).means
+        yield metric_means(read_songs(setting.store.folder / night.songs).scored, PHONEME_ERROR_RATE).means
 
 
 def _night_name(setting: NightSetting, date: str) -> str:

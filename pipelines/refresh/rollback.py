@@ -1,7 +1,7 @@
 """Rollback: the champion before becomes the champion again, as a commit of its own; pairs and nights stay."""
 
 from pipelines.refresh.commits import ROLLBACK, Commit
-from pipelines.refresh.night import held_line
+from pipelines.refresh.held_line import held_line
 from pipelines.refresh.store import RefreshStore
 
 

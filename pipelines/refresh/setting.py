@@ -9,9 +9,8 @@ from levo.song.digest import digest_json
 from levo.song.prompt import PromptSet
 from levo.training.loop import LoggedStep
 from levo.training.precision import Precision
-from pipelines.flow.snapshot import SnapshotStore
 from pipelines.loop.context import LoopContext
-from pipelines.loop.prompts import PromptSource
+from pipelines.loop.prompts import PromptSource, stored_prompts
 from pipelines.loop.records import PromptRow
 from pipelines.loop.sampling import short_digest
 from pipelines.loop.scoring import scoring_pipeline
@@ -65,8 +64,7 @@ class NightSetting:
     @property
     def parameters(self) -> SamplingParameters:
         """How songs are drawn."""
-        sampling = self.context.config.sampling
-        return SamplingParameters(temperature=sampling.temperature, top_k=sampling.top_k, guidance=sampling.guidance)
+        return self.context.config.sampling.parameters
 
     @property
     def precision(self) -> Precision:
@@ -79,14 +77,15 @@ class NightSetting:
 
     def prompt_source(self) -> PromptSource:
         """The line's prompts; raises FileNotFoundError where they were not drawn yet."""
-        snapshot = SnapshotStore(self.store.prompts).current()
-        if snapshot is None:
-            raise FileNotFoundError(f"{self.store.prompts} holds no prompts; the line was not begun")
-        return PromptSource(snapshot.manifest.snapshot_id, self.store.prompts)
+        return stored_prompts(self.store.prompts)
 
     def prompts(self, prompt_set: PromptSet) -> list[PromptRow]:
         """The prompts of a set, in order."""
         return [row for row in self.prompt_source().rows() if row.prompt_set is prompt_set]
+
+    def prompts_by_id(self) -> dict[str, PromptRow]:
+        """The prompts of all sets by their names."""
+        return {row.prompt_id: row for row in self.prompt_source().rows()}
 
     def pipeline(self, *, held_out: bool, singers: tuple[str, ...] = (), songs_heard: int = 1) -> ScoringPipeline:
         """The stages that score songs; held-out judges hear `songs_heard` songs a prompt of the models `singers`."""

@@ -1,11 +1,11 @@
 """Songs of a model for some prompts, sampled and scored a few prompts at a time, so that a kill loses one chunk."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,10 +19,9 @@ from pipelines.flow.stage import Refusal
 from pipelines.loop.records import CandidateRow, PromptRow, ScoredRow
 from pipelines.loop.sampling import Sampler, sample_candidates
 from pipelines.refresh.hands import Hands, Scorer, ScoringPipeline
+from pipelines.refresh.setting import NightSetting
 
-Thing = TypeVar("Thing")
 Outcome = ScoredRow | Refusal
-Progress = Callable[[int, int], None]
 CANDIDATES, SCORES = "candidates.parquet", "scores.parquet"
 _RECORD, _REFUSAL = "record", "refusal"
 
@@ -36,14 +35,6 @@ class SongRequest:
     songs_per_prompt: int
     seed: int
     label: str
-    parameters: SamplingParameters
-    prompts_per_chunk: int
-
-    @property
-    def chunks(self) -> list[tuple[PromptRow, ...]]:
-        """The prompts, some at a time."""
-        starts = range(0, len(self.prompts), self.prompts_per_chunk)
-        return [self.prompts[start : start + self.prompts_per_chunk] for start in starts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,67 +67,72 @@ def read_songs(folder: Path) -> ScoredSongs:
 
 
 def sing_and_score(
-    request: SongRequest, pipeline: ScoringPipeline, hands: Hands, places: SongPlaces, progress: Progress
+    setting: NightSetting, request: SongRequest, pipeline: ScoringPipeline, places: SongPlaces
 ) -> ScoredSongs:
     """Sample every song and have it judged; chunks that are on file are not done again.
 
     Where the hands overlap, the next chunks are sampled while one is scored.
     """
-    digest = model_digest(request.model)
-    chunks = [_Chunk(request, prompts, digest, pipeline, places.chunks) for prompts in request.chunks]
+    digest, size = model_digest(request.model), setting.config.prompts_per_chunk
     candidates: list[CandidateRow] = []
     outcomes: list[Outcome] = []
     with ExitStack() as stack:
-        sampler, scorer = _Later[Sampler](), _Later[Scorer]()
-
-        def sampled(chunk: _Chunk) -> list[CandidateRow]:
-            return chunk.sampled(lambda: sampler.get(lambda: stack.enter_context(hands.sampler(request.model))))
-
-        for chunk, rows in zip(chunks, _in_turn(sampled, chunks, hands.overlaps), strict=True):
+        opened = _Opened(setting.hands, request.model, pipeline, places.marks, stack)
+        chunks = [
+            _Chunk(request, request.prompts[start : start + size], setting.parameters, digest, places.chunks, opened)
+            for start in range(0, len(request.prompts), size)
+        ]
+        for chunk, rows in zip(chunks, _sampled(chunks, setting.hands.overlaps), strict=True):
             candidates += rows
-            outcomes += chunk.scored(
-                rows, lambda: scorer.get(lambda: stack.enter_context(hands.scorer(pipeline, places.marks)))
-            )
-            progress(len(candidates), len(request.prompts) * request.songs_per_prompt)
+            outcomes += chunk.scored(rows)
+            setting.watch.progress(len(candidates), len(request.prompts) * request.songs_per_prompt)
     return _songs(candidates, outcomes)
 
 
-class _Later(Generic[Thing]):
-    """Something that is opened when it is first needed: where all chunks are found, nothing is."""
+@dataclass(frozen=True)
+class _Opened:
+    """A sampler and a scorer, each opened when it is first needed: where all chunks are found, neither is."""
 
-    def __init__(self) -> None:
-        self._thing: Thing | None = None
+    hands: Hands
+    model: Path
+    pipeline: ScoringPipeline
+    marks: Path
+    stack: ExitStack
 
-    def get(self, opened: Callable[[], Thing]) -> Thing:
-        if self._thing is None:
-            self._thing = opened()
-        return self._thing
+    @cached_property
+    def sampler(self) -> Sampler:
+        return self.stack.enter_context(self.hands.sampler(self.model))
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        return self.stack.enter_context(self.hands.scorer(self.pipeline, self.marks))
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
     request: SongRequest
     prompts: tuple[PromptRow, ...]
+    parameters: SamplingParameters
     digest: str
-    pipeline: ScoringPipeline
-    work: Path
+    folder: Path
+    opened: _Opened
 
-    def sampled(self, sampler: Callable[[], Sampler]) -> list[CandidateRow]:
-        file = self.work / f"{self._key()}-songs.parquet"
+    def sampled(self) -> list[CandidateRow]:
+        file = self.folder / f"{self._key()}-songs.parquet"
         if not file.is_file():
-            _write(file, table_of(self._sample(sampler()), CandidateRow))
+            _write(file, table_of(self._sample(), CandidateRow))
         return records_of(pq.read_table(file), CandidateRow)
 
-    def scored(self, songs: Sequence[CandidateRow], scorer: Callable[[], Scorer]) -> list[Outcome]:
-        file = self.work / f"{self._key()}-scores-{self.pipeline.chain[-1][:16]}.parquet"
+    def scored(self, songs: Sequence[CandidateRow]) -> list[Outcome]:
+        file = self.folder / f"{self._key()}-scores-{self.opened.pipeline.chain[-1][:16]}.parquet"
         if not file.is_file():
-            _write(file, _outcome_table(scorer().score(songs)))
+            _write(file, _outcome_table(self.opened.scorer.score(songs)))
         return _outcomes(pq.read_table(file))
 
-    def _sample(self, sampler: Sampler) -> list[CandidateRow]:
-        request = self.request
+    def _sample(self) -> list[CandidateRow]:
+        request, sampler = self.request, self.opened.sampler
         songs = sample_candidates(
-            sampler, self.prompts, request.songs_per_prompt, request.seed, request.parameters, lambda *_: None
+            sampler, self.prompts, request.songs_per_prompt, request.seed, self.parameters, lambda *_: None
         )
         strangers = {song.model_digest for song in songs} - {self.digest}
         if strangers:
@@ -146,18 +142,16 @@ class _Chunk:
     def _key(self) -> str:
         request = self.request
         asked = [prompt.prompt_id for prompt in self.prompts]
-        made_of = [self.digest, request.seed, request.label, request.parameters, request.songs_per_prompt, asked]
+        made_of = [self.digest, request.seed, request.label, self.parameters, request.songs_per_prompt, asked]
         return digest_json(made_of)[:32]
 
 
-def _in_turn(
-    sampled: Callable[[_Chunk], list[CandidateRow]], chunks: Sequence[_Chunk], ahead: bool
-) -> Iterator[list[CandidateRow]]:
+def _sampled(chunks: Sequence[_Chunk], ahead: bool) -> Iterator[list[CandidateRow]]:
     if not ahead:
-        yield from map(sampled, chunks)
+        yield from (chunk.sampled() for chunk in chunks)
         return
     with ThreadPoolExecutor(1, thread_name_prefix="sampling") as pool:
-        waiting: list[Future[list[CandidateRow]]] = [pool.submit(sampled, chunk) for chunk in chunks]
+        waiting = [pool.submit(chunk.sampled) for chunk in chunks]
         try:
             for future in waiting:
                 yield future.result()

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipelines.flow.objects import ObjectStore
 from pipelines.flow.pointers import BUCKET_SCHEME, BucketPointer, FilePointer, Pointer
 from pipelines.flow.snapshot import SnapshotStore
-from pipelines.loop.serving import write_pointer
+from pipelines.loop.serving import read_pointer, write_pointer
 from pipelines.refresh.commits import CommitLog, ModelEntry
 
 
@@ -87,7 +87,7 @@ class RefreshStore:
     def show_champion(self, entry: ModelEntry) -> None:
         """Let services follow a champion; to show the same again changes nothing."""
         folder = self.model(entry)
-        if not self.champion.is_file() or self.champion.read_text().strip() != str(folder):
+        if not self.champion.is_file() or read_pointer(self.champion) != folder:
             write_pointer(self.champion, folder)
 
     def _pointer(self, name: str) -> Pointer:

@@ -8,16 +8,16 @@ import numpy as np
 from levo.song.digest import digest_json
 from levo.song.files import write_bytes_atomically
 from pipelines.corpus.snapshot import open_corpus
-from pipelines.flow.snapshot import POINTER
+from pipelines.flow.snapshot import SnapshotStore
 from pipelines.refresh.copies import CopyIndex, CopyRules, fingerprints
 
 
 def training_index(corpus: Path, cache: Path, rules: CopyRules) -> CopyIndex:
     """The fingerprints of a corpus's songs, kept in `cache` for its snapshot; empty where there is no corpus."""
-    if not (corpus / POINTER).is_file():
+    snapshot = SnapshotStore(corpus).current()
+    if snapshot is None:
         return CopyIndex([])
-    snapshot_id = (corpus / POINTER).read_text().strip()
-    file = cache / f"{digest_json([snapshot_id, rules])[:32]}.npy"
+    file = cache / f"{digest_json([snapshot.manifest.snapshot_id, rules])[:32]}.npy"
     if not file.is_file():
         opened = open_corpus(corpus)
         songs = [fingerprints(opened.tokens(song).codes, rules) for song in opened.songs]

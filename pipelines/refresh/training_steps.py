@@ -6,26 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from levo.alignment.interpolation import WeightedModel, merge_models
-from levo.alignment.search import Coefficients, Goal, Limit, Trial, choose
+from levo.alignment.search import Coefficients, Trial, choose
 from levo.model.store import model_digest
 from levo.song.digest import digest_json
 from levo.song.prompt import PromptSet
 from levo.song.scores import Axis
 from levo.training.phases import PhaseConfig
+from levo.training.results import MODEL_FOLDER
 from pipelines.flow.run_folder import remove_tree
-from pipelines.loop.metrics import (
-    MUSICALITY,
-    PAIR_METRIC,
-    PHONEME_ERROR_RATE,
-    SIMILARITY_TO_PROMPT,
-    SIMILARITY_TO_TEXT,
-)
+from pipelines.loop.evaluation import mean_scores
+from pipelines.loop.evaluation_steps import best_trial, goal_over, search_record
+from pipelines.loop.metrics import PAIR_METRIC
 from pipelines.loop.model_steps import with_options
 from pipelines.loop.preferences import preference_phase
 from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.hands import Examination, Training
 from pipelines.refresh.measuring import on_file
-from pipelines.refresh.pair_steps import mean_scores
 from pipelines.refresh.pool import PooledPair, active, write_training_pairs
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.songs import SongPlaces, SongRequest, sing_and_score
@@ -47,15 +43,15 @@ class AxisTraining:
 
     def model(self, axis: str) -> Path:
         """The folder of a trained model."""
-        return self.storage / axis / "model"
+        return self.storage / axis / MODEL_FOLDER
 
 
 def planned(
     setting: NightSetting, pool: Sequence[PooledPair], axes: Sequence[Axis], champion: Path, folder: Path, storage: Path
 ) -> AxisTraining:
     """Write the pairs of the axes that are trained on, and plan a run over each from the champion."""
-    prompts = {row.prompt_id: row for row in setting.prompt_source().rows()}
-    alignment, phases = setting.context.config.alignment, []
+    prompts, alignment = setting.prompts_by_id(), setting.context.config.alignment
+    phases = []
     for axis in axes:
         remove_tree(folder / axis.value)
         store = write_training_pairs(active(pool, axis), prompts, setting.store.objects, folder / axis.value)
@@ -153,26 +149,11 @@ def _kept(
 def _searched(
     setting: NightSetting, date: str, folders: Mapping[Coefficients, Path], base: Path, places: SongPlaces
 ) -> tuple[Coefficients, Result]:
-    limits = setting.context.config.merge
     before = _search_means(setting, date, base, places)
-    goal = Goal(
-        {PHONEME_ERROR_RATE.name: -1.0},
-        (
-            Limit(SIMILARITY_TO_TEXT.name, lowest=before[SIMILARITY_TO_TEXT.name] - limits.max_similarity_loss),
-            Limit(SIMILARITY_TO_PROMPT.name, lowest=before[SIMILARITY_TO_PROMPT.name] - limits.max_similarity_loss),
-            Limit(MUSICALITY.name, lowest=before[MUSICALITY.name] - limits.max_musicality_loss),
-        ),
-    )
+    goal = goal_over(before, setting.context.config.merge)
     trials = [Trial(point, _search_means(setting, date, model, places)) for point, model in folders.items()]
-    choice = choose(trials, goal)
-    best = choice.best or min(trials, key=lambda trial: trial.metrics[PHONEME_ERROR_RATE.name] or 0.0)
-    told = {
-        "within_limits": choice.best is not None,
-        "trials": [{"coefficients": list(one.coefficients), "means": dict(one.metrics)} for one in trials],
-        "champion": before,
-        "refused": [{"coefficients": list(point), "reasons": list(why)} for point, why in choice.refused],
-    }
-    return best.coefficients, told
+    found = {"within_limits": choose(trials, goal).best is not None, "champion": before}
+    return best_trial(trials, goal).coefficients, found | search_record(trials, goal)
 
 
 def _search_means(setting: NightSetting, date: str, model: Path, places: SongPlaces) -> dict[str, float]:
@@ -182,8 +163,5 @@ def _search_means(setting: NightSetting, date: str, model: Path, places: SongPla
         songs_per_prompt=setting.config.songs_per_search_prompt,
         seed=setting.seed_of("search", date),
         label=f"search-{date}",
-        parameters=setting.parameters,
-        prompts_per_chunk=setting.config.prompts_per_chunk,
     )
-    songs = sing_and_score(request, setting.pipeline(held_out=False), setting.hands, places, setting.watch.progress)
-    return mean_scores(songs.scored)
+    return mean_scores(sing_and_score(setting, request, setting.pipeline(held_out=False), places).scored)

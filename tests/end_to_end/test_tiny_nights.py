@@ -17,11 +17,10 @@ from jobs.cli import main
 from jobs.cluster import ray_cluster
 from jobs.refresh import HELD
 from jobs.tracking.mlflow_tracker import store_uri
-from pipelines.refresh.attempt import kept
 from pipelines.refresh.commits import Commit
 from pipelines.refresh.gate import GateDecision
 from pipelines.refresh.hands_on_ray import RayHands
-from pipelines.refresh.lease import Lease, LostLeaseError
+from pipelines.refresh.lease import Lease, LostLeaseError, kept
 from pipelines.refresh.line import ForeignLineError
 from pipelines.refresh.night import run_night
 from pipelines.refresh.setting import NightSetting, Watch
@@ -204,7 +203,7 @@ def test_two_at_once_one_works_and_the_other_says_so(
     other = Lease(setting.store.lease, "another host", 5.2)
     other.take()
     options = ["--run", str(finished), "--store", str(undisturbed), "--recipe", "tiny", "--in-process"]
-    with kept(other, 5.2):
+    with kept(other):
         code = main(["refresh", *options, "--tracking-uri", "none", "--date", DATES[2]])
     other.give_back()
     assert code == HELD

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.flow.pointers import FilePointer
-from pipelines.refresh.attempt import Attempt, kept
-from pipelines.refresh.lease import Lease, LostLeaseError
+from pipelines.refresh.attempt import Attempt
+from pipelines.refresh.lease import Lease, LostLeaseError, kept
 from pipelines.refresh.night_journal import NightEvent, NightJournal
 
 STEPS = ("choose", "songs", "pair", "align", "gate")
@@ -147,7 +147,7 @@ def test_a_lease_that_is_taken_away_is_told_at_the_next_check(tmp_path: Path) ->
     pointer = FilePointer(tmp_path / "lease")
     lease = Lease(pointer, "host-a", 5.4)
     lease.take()
-    with kept(lease, 5.4) as check:
+    with kept(lease) as check:
         check()
         pointer.file.write_text('{"holder": "host-b", "token": 2, "until_s": 99999999999.0}')
         with pytest.raises(LostLeaseError):

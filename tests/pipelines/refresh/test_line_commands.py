@@ -7,12 +7,11 @@ import pytest
 
 from levo.song.scores import Axis
 from pipelines.flow.objects import ObjectReference
-from pipelines.refresh.attempt import kept
 from pipelines.refresh.collection import collect
 from pipelines.refresh.commits import BEGIN, NIGHT, ROLLBACK, Commit, GateRecord, ModelEntry
-from pipelines.refresh.lease import HeldLeaseError, Lease
+from pipelines.refresh.held_line import held_line
+from pipelines.refresh.lease import HeldLeaseError, Lease, kept
 from pipelines.refresh.lineage import UnknownModelError, lineage
-from pipelines.refresh.night import held_line
 from pipelines.refresh.pool import publish_pool
 from pipelines.refresh.rollback import NothingToRollBackError, roll_back
 from pipelines.refresh.store import RefreshStore
@@ -72,7 +71,7 @@ def test_to_roll_back_twice_changes_nothing(store: RefreshStore) -> None:
 def test_a_rollback_waits_for_nobody_and_interrupts_nobody(store: RefreshStore) -> None:
     night = Lease(store.lease, "a night", 5.2)
     night.take()
-    with kept(night, 5.2), pytest.raises(HeldLeaseError, match="a night is at work"):
+    with kept(night), pytest.raises(HeldLeaseError, match="a night is at work"):
         roll_back(store, "")
     night.give_back()
 
