@@ -28,7 +28,7 @@ def _kills(run: Path, recipe: str, folder: Path, number: int | None) -> tuple[An
     with tempfile.TemporaryDirectory(dir=folder) as place:
         found = compare_kills(run, recipe, Path(place), 20 if number is None else number, progress=_tell)
     rows = [
-        f"a night: {found.night_s:.1f} s, its start included",
+        f"a night: {found.night_s:.1f} s, its start included; champions of three calm ones: {found.num_champions}",
         f"three nights, one killed and done again, one run twice: {_yes(found.three_nights_equal)}; the repeat changed "
         f"nothing: {_yes(found.repeat_changed_nothing)}",
         f"kills: {found.num_equal} of {len(found.runs)} equal; lost {sum(one.num_lost for one in found.runs)}, "

@@ -106,7 +106,10 @@ def usage() -> str:
 def _run(command: Command, arguments: list[str], *, debug: bool) -> int:
     """Run a sub-command's `main`; errors that name a value and what is right need no traceback."""
     try:
-        return int(getattr(importlib.import_module(command.module), command.function)(arguments))
+        code = int(getattr(importlib.import_module(command.module), command.function)(arguments))
+        # What a reader that left has not taken is found out here, and not at the interpreter's own last flush.
+        sys.stdout.flush()
+        return code
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else FAILED if stop.code else SUCCESS
     except KeyboardInterrupt:

@@ -49,12 +49,17 @@ class RefreshOptions:
 
 @dataclass(frozen=True, slots=True)
 class RollbackOptions:
-    """Make the champion before the champion again; services that follow the store swap to it."""
+    """Make the champion before the champion again; services that follow the store swap to it.
+
+    To repeat it changes nothing, and finishes one that was interrupted; what was rolled back comes back by --to alone.
+    """
 
     store: Path
     """The line's folder."""
     reason: str = ""
     """Why, for the record."""
+    to: str | None = None
+    """Any earlier champion, by the beginning of its SHA-256; without it the one before."""
     recipe: str = "demo"
     """The recipe of the line, by which the registry knows its models."""
     tracking_uri: str | None = None
@@ -69,8 +74,10 @@ def main(arguments: Sequence[str]) -> int:
     from jobs.refresh_dates import asked_dates
     from jobs.refresh_run import do_nights, show_plan
     from pipelines.refresh.lease import HeldLeaseError, LostLeaseError
+    from pipelines.refresh.store import RefreshStore
 
-    dates = asked_dates(options.date, options.backfill, options.resume, options.store)
+    store = RefreshStore(options.store, options.pointers)
+    dates = asked_dates(options.date, options.backfill, options.resume, store)
     if options.dry_run:
         return show_plan(options, dates)
     try:
@@ -94,5 +101,6 @@ def rollback_main(arguments: Sequence[str]) -> int:
 def _elsewhere(error: Exception) -> int:
     import sys
 
-    print(f"levo: nothing was done here: {error}", file=sys.stderr)
+    told = "; ".join([str(error), *getattr(error, "__notes__", ())])
+    print(f"levo: nothing more was done here: {told}", file=sys.stderr)
     return HELD

@@ -1,14 +1,13 @@
 """Which nights are asked for: a date, a range of dates, or those that were begun and not committed."""
 
 from datetime import date, timedelta
-from pathlib import Path
 
 from pipelines.refresh.store import RefreshStore
 
 _LONGEST_RANGE = 366
 
 
-def asked_dates(one: str | None, backfill: str | None, resume: bool, store: Path) -> tuple[str, ...]:
+def asked_dates(one: str | None, backfill: str | None, resume: bool, store: RefreshStore) -> tuple[str, ...]:
     """The dates in the order in which they are done; raises ValueError where none, or two ways to ask, are given."""
     if sum((one is not None, backfill is not None)) > 1:
         raise ValueError(f"--date {one} and --backfill {backfill}; expected one of the two")
@@ -17,7 +16,7 @@ def asked_dates(one: str | None, backfill: str | None, resume: bool, store: Path
     if backfill is not None:
         return _range(backfill)
     if resume:
-        return unfinished(RefreshStore(store))
+        return unfinished(store)
     raise ValueError("no night is asked for; give --date 2026-11-26, --backfill 2026-11-01..2026-11-07 or --resume")
 
 

@@ -13,6 +13,7 @@ from jobs.recipes.refresh import refresh_named
 from jobs.refresh import RefreshOptions, RollbackOptions
 from jobs.refresh_tracking import NightTracking, registered_line, track_rollback
 from jobs.tracking.mlflow_tracker import open_tracker
+from jobs.tracking.protocol import Tracker
 from pipelines.flow.run_folder import read_config
 from pipelines.loop.context import LoopContext
 from pipelines.loop.places import RunPlaces
@@ -23,13 +24,14 @@ from pipelines.refresh.collection import collect
 from pipelines.refresh.hands import Hands
 from pipelines.refresh.hands_in_process import InProcessHands
 from pipelines.refresh.hands_on_ray import RayHands
-from pipelines.refresh.held_line import held_line
+from pipelines.refresh.held_line import HeldLine, held_line
+from pipelines.refresh.lease import LostLeaseError
 from pipelines.refresh.line import first_champion
-from pipelines.refresh.night import NightResult, run_night
+from pipelines.refresh.night import NightResult, held_night
 from pipelines.refresh.night_metrics import tell_night
 from pipelines.refresh.pair_steps import choose
 from pipelines.refresh.rollback import roll_back
-from pipelines.refresh.setting import NightSetting, Watch
+from pipelines.refresh.setting import NightSetting, Watch, open_setting
 from pipelines.refresh.store import RefreshStore
 
 PUSHGATEWAY = "LEVO_PUSHGATEWAY"
@@ -39,33 +41,59 @@ def do_nights(options: RefreshOptions, dates: tuple[str, ...]) -> int:
     """Do the nights in turn; an error ends them, and leaves what is committed."""
     console = Console(highlight=False)
     if not dates:
+        RefreshStore(options.store, options.pointers).show_head()
         console.print("no night was begun and left unfinished")
         return 0
+    setting = _setting(options)
     with ExitStack() as stack:
-        setting = _setting(options, stack)
+        # Before anything is told, or started: of two at once the other's services, runs and metrics are not ours.
+        held = stack.enter_context(held_line(setting.store, setting.config.lease_s))
+        setting = replace(setting, hands=_hands(options, setting.context, stack))
         tracker = open_tracker(options.store, options.tracking_uri)
         stack.callback(tracker.close)
+        _nights(options, setting, dates, held, tracker, console)
+        _collect(setting, held, console)
+    return 0
+
+
+def _nights(
+    options: RefreshOptions,
+    setting: NightSetting,
+    dates: tuple[str, ...],
+    held: HeldLine,
+    tracker: Tracker,
+    console: Console,
+) -> None:
+    committed: list[str] = []
+    try:
         for date in dates:
             with _measured(options, setting) as watched:
                 tracking = NightTracking(tracker, watched, date, options.recipe)
                 with log_context(run_key=tracking.run_key, stage="refresh"), tracking.night() as told:
                     shown = replace(told, watch=replace(told.watch, on_step=_shown(console, date, told.watch)))
-                    result = _night(shown, date)
+                    result = _night(shown, date, held)
                     tracking.complete(result)
+            committed.append(date)
             console.print(told_night(date, result), markup=False)
-        _collect(setting, console)
-    return 0
+    except LostLeaseError as error:
+        error.add_note(f"committed before: {', '.join(committed) or 'nothing'}")
+        raise
 
 
 def do_rollback(options: RollbackOptions) -> int:
     """Roll back, and move the registry's aliases."""
     store = RefreshStore(options.store, options.pointers)
-    commit = roll_back(store, options.reason)
+    rolled = roll_back(store, options.reason, options.to)
+    commit = rolled.commit
+    if not rolled.is_new:
+        print(
+            f"champion is {commit.champion.digest[:12]} already, by commit {commit.commit_id[:12]}; another one comes "
+            "back by --to and the beginning of its SHA-256"
+        )
     tracker = open_tracker(options.store, options.tracking_uri)
     track_rollback(tracker, registered_line(options.recipe), store, commit)
     waiting = tracker.close()
-    was = "" if commit.previous is None else f" (was {commit.previous.digest[:12]})"
-    print(f"champion is {commit.champion.digest[:12]}{was}; services that follow {store.champion} swap to it")
+    print(f"champion is {commit.champion.digest[:12]}; services that follow {store.champion} swap to it")
     if waiting:
         print(f"{waiting} events wait for the tracking server; the next night delivers them")
     return 0
@@ -73,25 +101,24 @@ def do_rollback(options: RollbackOptions) -> int:
 
 def show_plan(options: RefreshOptions, dates: tuple[str, ...]) -> int:
     """What the nights would do."""
-    with ExitStack() as stack:
-        setting = _setting(replace(options, in_process=True), stack)
-        head = setting.store.commits.head()
-        if head is None:
-            print(f"{options.store} holds no line yet; it would begin with {first_champion(setting)}")
-            return 0
-        done = {commit.night.date: commit for commit in setting.store.commits.history() if commit.night}
-        newest = max(done, default="none")
-        print(f"champion {head.champion.digest[:12]}, {len(done)} nights committed, the newest {newest}")
-        for date in dates:
-            if date in done:
-                print(f"{date}: committed already; nothing would be done")
-                continue
-            chosen = choose(setting, date)
-            number = len(chosen["prompts"])
-            print(
-                f"{date}: {number} prompts ({chosen['num_weak']} where the champion is weakest) of {chosen['kinds']} "
-                f"of {chosen['all_kinds']} kinds, {number * setting.config.candidates_per_prompt} candidates"
-            )
+    setting = _setting(options)
+    head = setting.store.commits.head()
+    if head is None:
+        print(f"{options.store} holds no line yet; it would begin with {first_champion(setting)}")
+        return 0
+    done = {commit.night.date: commit for commit in setting.store.commits.history() if commit.night}
+    newest = max(done, default="none")
+    print(f"champion {head.champion.digest[:12]}, {len(done)} nights committed, the newest {newest}")
+    for date in dates:
+        if date in done:
+            print(f"{date}: committed already; nothing would be done")
+            continue
+        chosen = choose(setting, date)
+        number = len(chosen["prompts"])
+        print(
+            f"{date}: {number} prompts ({chosen['num_weak']} where the champion is weakest) of {chosen['kinds']} "
+            f"of {chosen['all_kinds']} kinds, {number * setting.config.candidates_per_prompt} candidates"
+        )
     return 0
 
 
@@ -111,10 +138,12 @@ def told_night(date: str, result: NightResult) -> str:
     )
 
 
-def _night(setting: NightSetting, date: str) -> NightResult:
+def _night(setting: NightSetting, date: str, held: HeldLine) -> NightResult:
     metrics = setting.watch.metrics
     try:
-        result = run_night(setting, date)
+        result = held_night(setting, date, held)
+    except LostLeaseError:
+        raise
     except Exception:
         metrics.count_night(NightOutcome.FAILED)
         raise
@@ -122,22 +151,28 @@ def _night(setting: NightSetting, date: str) -> NightResult:
     return result
 
 
-def _setting(options: RefreshOptions, stack: ExitStack) -> NightSetting:
+def _setting(options: RefreshOptions) -> NightSetting:
+    """The line, with hands that work in this process."""
     config = recipe_named(options.recipe, options.seed)
     _check_run(options, config.recipe, config.seed)
     context = LoopContext(config, RunPlaces(options.run))
     store = RefreshStore(options.store, options.pointers)
-    hands = _hands(options, context, stack)
     line = refresh_named(options.recipe, options.seed)
-    return NightSetting(context, line, store, hands, own_prompts=options.prompts)
+    return open_setting(context, line, store, InProcessHands(config.sampling), options.prompts)
 
 
 def _hands(options: RefreshOptions, context: LoopContext, stack: ExitStack) -> Hands:
+    """Hands for as long as the stack is open; services that run by then for somebody else are left to them."""
     if options.in_process:
         return InProcessHands(context.config.sampling)
     stack.enter_context(ray_cluster())
     hands = RayHands(context.config, (options.store / "serving" / "model").resolve())
-    stack.callback(hands.close)
+
+    def close(kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or not issubclass(kind, LostLeaseError):
+            hands.close()
+
+    stack.push(close)
     return hands
 
 
@@ -155,7 +190,8 @@ def _check_run(options: RefreshOptions, recipe: str, seed: int) -> None:
 def _measured(options: RefreshOptions, setting: NightSetting) -> Iterator[NightSetting]:
     """The setting with metrics that outlive this process."""
     address = options.pushgateway or os.environ.get(PUSHGATEWAY)
-    with kept_metrics(setting.store.metrics / FILE_NAME, options.store.resolve().name, address) as metrics:
+    file, store = setting.store.metrics / FILE_NAME, options.store.resolve().name
+    with kept_metrics(file, store, address, lost=LostLeaseError) as metrics:
         yield replace(setting, watch=Watch(metrics=metrics))
 
 
@@ -167,8 +203,11 @@ def _shown(console: Console, date: str, watch: Watch) -> Callable[[str], None]:
     return on_step
 
 
-def _collect(setting: NightSetting, console: Console) -> None:
-    with held_line(setting.store, setting.config.lease_s) as held:
-        collected = collect(setting.store, held.commits, setting.config.grace_days)
+def _collect(setting: NightSetting, held: HeldLine, console: Console) -> None:
+    try:
+        collected = collect(setting.store, held.commits, setting.config.grace_days, held.check)
+    except LostLeaseError as error:
+        console.print(f"the nights are committed; what is to be collected is left to others: {error}", markup=False)
+        return
     if collected.paths:
         console.print(f"collected {len(collected.paths)} things that no commit names", markup=False)

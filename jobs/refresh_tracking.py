@@ -15,6 +15,7 @@ from levo.training.loop import LoggedStep
 from pipelines.loop.metrics import PHONEME_ERROR_RATE
 from pipelines.loop.records import ScoredRow
 from pipelines.refresh.commits import Commit, ModelEntry
+from pipelines.refresh.lease import LostLeaseError
 from pipelines.refresh.night import NightResult
 from pipelines.refresh.pool import POOL
 from pipelines.refresh.setting import NightSetting
@@ -58,6 +59,9 @@ class NightTracking:
         try:
             with system_metrics(parent):
                 yield replace(self.setting, watch=watch)
+        except LostLeaseError:
+            # The run is that of whoever took the night over.
+            raise
         except BaseException as error:
             parent.log_tags({"error": f"{type(error).__name__}: {error}"[:500]})
             parent.finish(RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED)
@@ -83,10 +87,12 @@ class NightTracking:
             parent.log_dataset(DatasetReference(POOL, commit.pairs, snapshot.folder.resolve().as_uri(), rows), "output")
         self._tell_songs(read_songs(store.folder / night.songs))
         line = registered_line(self.recipe)
+        aliases = _aliases(commit)
         if night.gate is not None:
-            parent.log_model(_reference(line, store, night.gate.candidate), CANDIDATE)
+            parent.log_model(_reference(line, store, night.gate.candidate))
+            aliases = {CANDIDATE: night.gate.candidate.digest, **aliases}
         parent.log_model(_reference(line, store, commit.champion))
-        parent.log_aliases(line, _aliases(commit), commit.number)
+        parent.log_aliases(line, aliases, commit.number)
 
     def _tell_songs(self, songs: ScoredSongs) -> None:
         run = self.tracker.step(self.run_key, "songs")

@@ -1,4 +1,7 @@
-"""Kills at random moments of nights: whether the line comes to the same pairs and champion as an undisturbed one."""
+"""Kills at random moments of nights: whether the line comes to the same pairs and champion as an undisturbed one.
+
+Every night that trains changes the champion (`refresh_open_gate`), so that kills fall around a promotion too.
+"""
 
 import random
 import shutil
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.benchmarks.refresh_line import LineState, TrialLine, state_of
+from pipelines.refresh.store import RefreshStore
 
 DATES = ("2026-01-01", "2026-01-02", "2026-01-03")
 
@@ -32,6 +36,8 @@ class RefreshKills:
 
     night_s: float
     runs: tuple[KilledNight, ...]
+    num_champions: int
+    """In the undisturbed line's three nights."""
     three_nights_equal: bool
     repeat_changed_nothing: bool
 
@@ -48,7 +54,7 @@ def compare_kills(
     and again, each time from the first night's state.
     """
     tell, generator = progress or (lambda _: None), random.Random(seed)
-    calm = TrialLine(run, recipe, folder / "calm")
+    calm = TrialLine(run, recipe, folder / "calm", opens_gate=True)
     began_s = time.monotonic()
     calm.finish_night(DATES[0])
     shutil.copytree(calm.store, folder / "first")
@@ -58,17 +64,18 @@ def compare_kills(
     second = state_of(calm.store)
     calm.finish_night(DATES[2])
     tell(f"undisturbed: {time.monotonic() - began_s:.1f} s for three nights, {night_s:.1f} s for the second")
-    three, unchanged = _three_nights(TrialLine(run, recipe, folder / "three"), night_s, generator)
+    three, unchanged = _three_nights(TrialLine(run, recipe, folder / "three", opens_gate=True), night_s, generator)
     equal = three == state_of(calm.store)
     tell(f"three nights, one killed, one run twice: {'equal' if equal else 'DIFFERENT'}")
     runs = []
     for number in range(num_runs):
-        line = TrialLine(run, recipe, folder / f"killed-{number}")
+        line = TrialLine(run, recipe, folder / f"killed-{number}", opens_gate=True)
         shutil.copytree(folder / "first", line.store)
         runs.append(_killed(line, DATES[1], generator.uniform(0.0, 1.0) * night_s, second))
         shutil.rmtree(line.store)
         tell(runs[-1])
-    return RefreshKills(night_s, tuple(runs), equal, unchanged)
+    champions = {commit.champion.digest for commit in RefreshStore(calm.store).commits.history()}
+    return RefreshKills(night_s, tuple(runs), len(champions), equal, unchanged)
 
 
 def _three_nights(line: TrialLine, night_s: float, generator: random.Random) -> tuple[LineState, bool]:

@@ -13,7 +13,7 @@ from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.hands_in_process import InProcessHands
 from pipelines.refresh.night import run_night
 from pipelines.refresh.pool import PooledPair, read_pool
-from pipelines.refresh.setting import NightSetting
+from pipelines.refresh.setting import NightSetting, open_setting
 from pipelines.refresh.store import RefreshStore
 
 
@@ -25,6 +25,8 @@ class TrialLine:
     recipe: str
     store: Path
     seed: int = 0
+    opens_gate: bool = False
+    """Whether nights that are programs of their own promote every candidate (`refresh_open_gate`)."""
 
     def setting(self, line_seed: int | None = None) -> NightSetting:
         """The line in this process; another `line_seed` draws other prompts and songs with the same models."""
@@ -32,13 +34,14 @@ class TrialLine:
         config = refresh_named(self.recipe, self.seed)
         if line_seed is not None:
             config = replace(config, seed=line_seed)
-        return NightSetting(context, config, RefreshStore(self.store), InProcessHands(context.config.sampling))
+        return open_setting(context, config, RefreshStore(self.store), InProcessHands(context.config.sampling))
 
     def start_night(self, date: str) -> "subprocess.Popen[str]":
         """`levo refresh` for a date, in a process of its own."""
         options = {"run": self.run, "store": self.store, "recipe": self.recipe, "seed": self.seed, "date": date}
         told = [f"--{name}={value}" for name, value in options.items()]
-        command = [sys.executable, "-m", "jobs", "refresh", *told, "--in-process", "--tracking-uri=none"]
+        program = ["jobs.benchmarks.refresh_open_gate"] if self.opens_gate else ["jobs", "refresh"]
+        command = [sys.executable, "-m", *program, *told, "--in-process", "--tracking-uri=none"]
         # The interpreter that runs this, on arguments of our own.
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
 

@@ -1,7 +1,8 @@
-"""A night whose stages work beside each other, held against the same night with one stage after the other.
+"""Sampling, scoring and training of a night beside each other, held against one after the other.
 
-Each stage is a Ray actor of one thread: one samples, one scores, one trains. Both arms use the same actors, with their
-models loaded by an earlier night; what differs is whether the night lets them work at once.
+Each stage is a Ray actor of one thread. Both arms use the same actors, with their models loaded before, and the night's
+own steps: its songs, and the training on the pairs of the night before, while the champion sings the gate's prompts.
+What differs is whether they may work at once.
 """
 
 import os
@@ -18,44 +19,56 @@ import psutil
 import ray
 import torch
 
-from jobs.benchmarks.refresh_line import TrialLine, state_of
+from jobs.benchmarks.refresh_line import TrialLine, night_without_training
 from jobs.cluster import ray_cluster
 from levo.alignment.preflight import PreflightReport
 from levo.model.sampling.request import SampledSong, SamplingRequest
+from levo.song.digest import digest_arrays, digest_json
+from levo.song.scores import Axis
 from levo.training.precision import Precision
 from levo.training.results import PhaseResult
 from pipelines.flow.stage import Refusal
 from pipelines.loop.config import SamplingConfig
 from pipelines.loop.records import CandidateRow, ScoredRow
 from pipelines.loop.sampling import Sampler
+from pipelines.refresh.beside import beside
+from pipelines.refresh.commits import ModelEntry
+from pipelines.refresh.gate_steps import gate_songs
 from pipelines.refresh.hands import Examination, OnLog, Scorer, ScoringPipeline, Training
 from pipelines.refresh.hands_in_process import InProcessHands
-from pipelines.refresh.night import run_night
+from pipelines.refresh.pair_steps import choose, pool_of, sing
+from pipelines.refresh.setting import NightSetting
+from pipelines.refresh.songs import ScoredSongs, SongPlaces
+from pipelines.refresh.training_steps import AxisTraining, align, planned
 
 _DATES = ("2026-01-01", "2026-01-02")
 _CORES = 2
+_STAGES = ("sample", "score", "train")
 
 
 @dataclass(frozen=True, slots=True)
-class NightArm:
-    """A night: wall seconds, CPU seconds of the stages and the driver, and the state that it came to."""
+class OverlapArm:
+    """Songs of a night sampled and scored, and its pairs trained on beside the gate's songs, or one after the other.
+
+    Wall seconds; CPU seconds of each stage and of the driver; and a digest of the songs and models that came of it.
+    """
 
     wall_s: float
-    cpu_s: float
-    pairs: str | None
+    cpu_s: dict[str, float]
+    outcome: str
 
     @property
     def busy_share(self) -> float:
         """Share of the two cores that was at work."""
-        return self.cpu_s / (_CORES * self.wall_s)
+        return sum(self.cpu_s.values()) / (_CORES * self.wall_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """Rounds of both arms, taken in turns."""
 
-    serial: tuple[NightArm, ...]
-    overlapped: tuple[NightArm, ...]
+    serial: tuple[OverlapArm, ...]
+    overlapped: tuple[OverlapArm, ...]
 
     @property
     def ratio(self) -> float:
@@ -70,12 +83,15 @@ class Overlap:
     @property
     def table(self) -> str:
         """The figures in lines."""
-        equal = len({one.pairs for one in (*self.serial, *self.overlapped)}) == 1
+        equal = len({one.outcome for one in (*self.serial, *self.overlapped)}) == 1
+        cpu = {name: median(one.cpu_s[name] for one in self.serial) for name in self.serial[0].cpu_s}
+        stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in cpu.items())
         return "\n".join(
             [
+                f"CPU seconds by stage: {stages}",
                 f"serial {_shown(self.serial)}, overlapped {_shown(self.overlapped)}",
                 f"wall, overlapped over serial: {self.ratio:.2f}; busy share of two cores: {self.busy_share:.2f} "
-                f"(serial {median(one.busy_share for one in self.serial):.2f}); pairs equal: {equal}",
+                f"(serial {median(one.busy_share for one in self.serial):.2f}); songs and models equal: {equal}",
             ]
         )
 
@@ -83,20 +99,21 @@ class Overlap:
 def compare_overlap(
     run: Path, recipe: str, folder: Path, num_rounds: int, progress: Callable[[object], None]
 ) -> Overlap:
-    """Do a night to warm the actors, then the next one in both arms, from the same state each time."""
+    """Do a night whose pairs are trained on, then the next night's songs and that training in both arms, in turns."""
     with ray_cluster():
-        first = folder / "first"
-        shutil.rmtree(first, ignore_errors=True)
-        setting = TrialLine(run, recipe, first).setting()
-        actors = _Actors(setting.context.config.sampling)
-        run_night(replace(setting, hands=ActorHands(actors, overlaps=True)), _DATES[0])
-        arms: dict[bool, list[NightArm]] = {False: [], True: []}
+        shutil.rmtree(folder, ignore_errors=True)
+        line = TrialLine(run, recipe, folder / "store").setting()
+        actors = _Actors(line.context.config.sampling)
+        champion = night_without_training(replace(line, hands=ActorHands(actors, overlaps=True)), _DATES[0])
+        progress("the first night's pairs are there")
+        warm = _Round(_least(line), actors, champion, folder / "warm")
+        warm.run(overlaps=True, prompts=1, steps=1)
+        arms: dict[bool, list[OverlapArm]] = {False: [], True: []}
         for number in range(num_rounds):
             for overlaps in (False, True):
-                place = folder / f"round-{number}-{overlaps}"
-                shutil.rmtree(place, ignore_errors=True)
-                shutil.copytree(first, place)
-                arms[overlaps].append(_night(TrialLine(run, recipe, place), ActorHands(actors, overlaps)))
+                arms[overlaps].append(
+                    _Round(line, actors, champion, folder / f"round-{number}-{overlaps}").run(overlaps=overlaps)
+                )
                 progress(f"overlapped {overlaps}: {arms[overlaps][-1]}")
     return Overlap(tuple(arms[False]), tuple(arms[True]))
 
@@ -196,17 +213,55 @@ class _ActorScorer:
         return outcomes
 
 
-def _night(line: TrialLine, hands: ActorHands) -> NightArm:
-    setting = replace(line.setting(), hands=hands)
-    processes = [psutil.Process(), *map(psutil.Process, hands.actors.pids)]
-    cpu_s, began_s = _cpu_s(processes), time.monotonic()
-    run_night(setting, _DATES[1])
-    return NightArm(time.monotonic() - began_s, _cpu_s(processes) - cpu_s, state_of(line.store).pairs)
+@dataclass(frozen=True, slots=True)
+class _Round:
+    line: NightSetting
+    actors: _Actors
+    champion: ModelEntry
+    folder: Path
+
+    def run(self, *, overlaps: bool, prompts: int | None = None, steps: int | None = None) -> OverlapArm:
+        """Sample, score and train; of fewer prompts or steps where that is asked for."""
+        setting = replace(self.line, hands=ActorHands(self.actors, overlaps))
+        chosen = choose(setting, _DATES[1])["prompts"][:prompts]
+        plan = self._plan(setting, steps)
+        places = SongPlaces(self.folder / "songs", self.folder / "marks")
+        before, began_s = self._cpu_s(), time.monotonic()
+        model = setting.store.model(self.champion)
+        songs = sing(setting, _DATES[1], model, chosen, places)
+
+        def sing_for_gate() -> ScoredSongs:
+            return gate_songs(setting, self.champion, self.champion.digest, 0, places)
+
+        with beside(setting, sing_for_gate):
+            trained = align(setting, plan)
+        gate = sing_for_gate()
+        wall_s = time.monotonic() - began_s
+        cpu_s = {name: after - before[name] for name, after in self._cpu_s().items()}
+        sung = [[row.candidate_id, digest_arrays([row.codes])] for row in (*songs.candidates, *gate.candidates)]
+        return OverlapArm(wall_s, cpu_s, digest_json([sung, trained["models"]]))
+
+    def _plan(self, setting: NightSetting, steps: int | None) -> AxisTraining:
+        (attempt,) = setting.store.night(_DATES[0]).glob("attempt-*")
+        pool = pool_of(attempt / "pair")
+        axes = [axis for axis in Axis if any(row.pair.axis is axis for row in pool)]
+        model = setting.store.model(self.champion)
+        plan = planned(setting, pool, axes, model, self.folder / "pairs", self.folder / "training")
+        if steps is None:
+            return plan
+        return replace(plan, phases=tuple(replace(phase, num_steps=steps) for phase in plan.phases[:1]))
+
+    def _cpu_s(self) -> dict[str, float]:
+        processes = {**dict(zip(_STAGES, self.actors.pids, strict=True)), "driver": os.getpid()}
+        return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in processes.items()}
 
 
-def _cpu_s(processes: Sequence[psutil.Process]) -> float:
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
+def _least(setting: NightSetting) -> NightSetting:
+    """With two prompts in a fold of the gate."""
+    prompts = setting.config.prompts
+    least = replace(prompts, num_gate_folds=prompts.num_gate // 2)
+    return replace(setting, config=replace(setting.config, prompts=least))
 
 
-def _shown(arms: Sequence[NightArm]) -> str:
+def _shown(arms: Sequence[OverlapArm]) -> str:
     return f"{median(one.wall_s for one in arms):.1f} s"

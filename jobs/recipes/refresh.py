@@ -30,7 +30,7 @@ def tiny(seed: int = 0) -> RefreshConfig:
     return replace(
         demo(seed),
         recipe="tiny",
-        prompts=RefreshPrompts(num_pair=20, num_search=4, num_gate=12, num_report=6, num_gate_folds=2),
+        prompts=RefreshPrompts(num_pair=20, num_search=4, num_gate=16, num_report=6, num_gate_folds=2),
         prompts_per_night=5,
         candidates_per_prompt=3,
         songs_per_gate_prompt=1,

@@ -20,6 +20,7 @@ from levo.training.precision import Precision, in_precision
 from levo.training.workers import Workers
 
 _PART_SONGS = 512
+_SHARE_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,12 +88,16 @@ def fill_reference(
 ) -> int:
     """Compute and file what is missing of `store` under the model; the number of songs this worker computed.
 
-    A store holds one precision: that of the training that reads it.
+    A store holds one precision: that of the training that reads it. A worker's share, and with it which songs are
+    computed together, goes by the songs' digests: after a kill the rest comes out to the last digit as it would have.
     """
     model = in_precision(initial.model, precision, initial.model.device)
-    missing = reference.missing(initial.digest, store.digests)[workers.rank :: workers.world_size]
-    # Nobody files a song before all have seen the same ones missing, or the shares would not add up.
-    workers.wait()
+    missing = [
+        digest
+        for digest in reference.missing(initial.digest, store.digests)
+        if int(digest[:_SHARE_DIGITS], 16) % workers.world_size == workers.rank
+    ]
+    # What another worker files meanwhile is in its own share: nothing is left out, and nothing done twice.
     place = {digest: index for index, digest in enumerate(store.digests)}
     for start in range(0, len(missing), _PART_SONGS):
         examples = [place[digest] for digest in missing[start : start + _PART_SONGS]]

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import IO, TypeAlias
 
@@ -169,6 +170,7 @@ def _entries(file: IO[bytes], allowance: _Allowance) -> Iterator[tuple[str, bool
 def _zip_entries(file: IO[bytes]) -> Iterator[tuple[str, bool, Content]]:
     _check_directory(file)
     with zipfile.ZipFile(file) as archive:
+        _check_apart(archive.infolist())
         for info in archive.infolist():
             if not info.is_dir():
                 kind = stat.S_IFMT(info.external_attr >> 16)
@@ -188,6 +190,14 @@ def _check_directory(file: IO[bytes]) -> None:
     if directory_bytes > _MAX_DIRECTORY_BYTES:
         raise PathError("archive too large", f"its list of members has {directory_bytes} bytes")
     file.seek(0)
+
+
+def _check_apart(members: list[zipfile.ZipInfo]) -> None:
+    """Refuse a zip file that names the same bytes again and again (D. Fifield: A better zip bomb, 2019)."""
+    places = sorted((info.header_offset, info.compress_size) for info in members)
+    for (start, num_bytes), (following, _) in pairwise(places):
+        if start + num_bytes > following:
+            raise PathError("archive too large", "its members overlap: it would unpack the same bytes again and again")
 
 
 def _tar_entries(file: IO[bytes], magic: bytes, allowance: _Allowance) -> Iterator[tuple[str, bool, Content]]:

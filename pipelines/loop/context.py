@@ -9,6 +9,7 @@ from typing import TypeVar
 from annotation.recogniser.lexicon import Lexicon
 from annotation.recogniser.pocketsphinx import PocketSphinxRecogniser
 from levo.codec.embedded import EmbeddedCodec
+from levo.song.digest import digest_json
 from pipelines.corpus.check import AudioPlaces
 from pipelines.corpus.decode import AudioLimits
 from pipelines.corpus.embedded import CODEC, embedded_models
@@ -21,6 +22,7 @@ from pipelines.loop.fitting import (
     SIMILARITY,
     TAG_AGREEMENT,
     FittingPlaces,
+    read_scorer_noise,
 )
 from pipelines.loop.places import RunPlaces
 from pipelines.loop.scoring import HeldOutJudges, ScoringModels
@@ -82,6 +84,22 @@ class LoopContext:
             heard_more=heard_more,
             songs_heard=songs_heard,
         )
+
+    def judges_digest(self) -> str:
+        """Of all that hears and judges the run's songs: the models, and the measured noise of those that make pairs."""
+        models, held_out = self.scoring_models(), self.held_out_judges(frozenset())
+        sources = (
+            models.codec,
+            models.recogniser,
+            models.labeller,
+            models.tagger,
+            models.musicality,
+            models.similarity,
+            held_out.recogniser,
+            held_out.tags,
+            held_out.defects,
+        )
+        return digest_json([[source.digest for source in sources], read_scorer_noise(self.places.models)])
 
     def audio_places(self, folder: Path) -> AudioPlaces:
         """Where the sound of candidates kept under `folder` lies; nothing of it comes from recordings."""

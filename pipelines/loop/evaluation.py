@@ -107,6 +107,11 @@ def metric_means(songs: Iterable[Scored], metric: Metric) -> PromptMeans:
     return prompt_means((song.prompt_id, song.scores[metric.name]) for song in songs if metric.name in song.scores)
 
 
+def has_score(song: Scored, metric: Metric) -> bool:
+    """Whether a metric has a value for a song."""
+    return metric.name in song.scores and song.scores[metric.name].value is not None
+
+
 def mean_scores(songs: Iterable[Scored]) -> dict[str, float]:
     """Each metric's mean over the songs that have it."""
     values: dict[str, list[float]] = defaultdict(list)

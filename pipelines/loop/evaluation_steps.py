@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from levo.alignment.interpolation import WeightedModel, merge_models
@@ -130,7 +131,13 @@ def base_means(context: LoopContext) -> dict[str, float]:
 
 def best_trial(trials: Sequence[Trial], goal: Goal) -> Trial:
     """The best within the limits, or where every one breaks a limit the one of lowest phoneme error."""
-    return choose(trials, goal).best or min(trials, key=lambda one: one.metrics[PHONEME_ERROR_RATE.name] or 0.0)
+    return choose(trials, goal).best or min(trials, key=_error_rate)
+
+
+def _error_rate(trial: Trial) -> float:
+    """One whose songs were all refused is the last choice."""
+    value = trial.metrics.get(PHONEME_ERROR_RATE.name)
+    return inf if value is None else value
 
 
 def search_goal(context: LoopContext) -> Goal:
@@ -139,7 +146,15 @@ def search_goal(context: LoopContext) -> Goal:
 
 
 def goal_over(base: Mapping[str, float], config: MergeConfig) -> Goal:
-    """Lowest phoneme error, with no more loss on the other axes than the recipe allows, by the search songs' means."""
+    """Lowest phoneme error, with no more loss on the other axes than the recipe allows, by the search songs' means.
+
+    Raises `ValueError` where the base's own songs lack a metric: nothing can be held against it.
+    """
+    missing = [one.name for one in (SIMILARITY_TO_TEXT, SIMILARITY_TO_PROMPT, MUSICALITY) if one.name not in base]
+    if missing:
+        raise ValueError(
+            f"no song of the base for the search prompts has {', '.join(missing)}; are its judges at work?"
+        )
     return Goal(
         weights={PHONEME_ERROR_RATE.name: -1.0},
         limits=(

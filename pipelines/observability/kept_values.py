@@ -81,20 +81,32 @@ class KeptValues:
 
 
 @contextmanager
-def kept_metrics(file: Path, store: str, pushgateway: str | None = None) -> Iterator[Metrics]:
+def kept_metrics(
+    file: Path, store: str, pushgateway: str | None = None, *, lost: type[Exception] | None = None
+) -> Iterator[Metrics]:
     """Metrics that are exported and kept; the file is written, and pushed, when the context ends, however it ends.
 
-    One process at a time: whoever holds the store's lease. A disk or a gateway that refuses is a warning, no error.
+    One process at a time: whoever holds the store's lease. After the error `lost` that is somebody else, and nothing is
+    written. A disk or a gateway that refuses is a warning, no error.
     """
     kept = KeptValues.read(file, store)
+    is_ours = True
     try:
         yield Metrics((*live_metrics().sinks, kept))
+    except Exception as error:
+        is_ours = lost is None or not isinstance(error, lost)
+        raise
     finally:
-        with _warning(f"metrics of {store} are not kept in {file}"):
-            kept.write(file)
-        if pushgateway:
-            with _warning(f"metrics of {store} are not pushed to {pushgateway}"):
-                kept.push(pushgateway)
+        if is_ours:
+            _keep(kept, file, store, pushgateway)
+
+
+def _keep(kept: KeptValues, file: Path, store: str, pushgateway: str | None) -> None:
+    with _warning(f"metrics of {store} are not kept in {file}"):
+        kept.write(file)
+    if pushgateway:
+        with _warning(f"metrics of {store} are not pushed to {pushgateway}"):
+            kept.push(pushgateway)
 
 
 @contextmanager

@@ -43,6 +43,11 @@ def aged(
     return [_measured(row, now[row.pair.pair_id], night, max_drift) if row.is_active else row for row in rows]
 
 
+def rejuvenated(rows: Iterable[PooledPair]) -> list[PooledPair]:
+    """The pool with every pair in use again, for a champion that came back: its own drift is to decide anew."""
+    return [replace(row, status=PairStatus.ACTIVE, aged_on=None) for row in rows]
+
+
 def mean_drift(rows: Iterable[PooledPair]) -> float:
     """The mean drift of the pairs in use; 0 where there are none."""
     drifts = [row.drift for row in rows if row.is_active]

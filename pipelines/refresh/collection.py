@@ -2,11 +2,11 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.refresh.commits import CommitLog, ModelEntry
+from pipelines.refresh.commits import Commit, CommitLog, ModelEntry, NightRecord
 from pipelines.refresh.pool import read_pool
 from pipelines.refresh.store import RefreshStore
 
@@ -21,26 +21,55 @@ class Collected:
     paths: tuple[str, ...]
 
 
-def collect(store: RefreshStore, commits: CommitLog, grace_days: float, clock: Clock = time.time) -> Collected:
+def collect(
+    store: RefreshStore,
+    commits: CommitLog,
+    grace_days: float,
+    check: Callable[[], None],
+    clock: Clock = time.time,
+) -> Collected:
     """Remove what no commit names once it was left alone for the grace time; to be called by who holds the lease.
 
     Kept are: all that committed nights name, champions of every commit, the objects of all pairs of the head's
-    snapshot, and the measures of the champion and the one before it.
+    snapshot, and the measures of the champion and the one before it. As long as an attempt at a night that was not
+    committed is kept, so is all that it may go on with: objects, candidates and measures. `check` is called before each
+    removal, and raises LostLeaseError where somebody else may by now be using what would go.
     """
-    before_s = clock() - grace_days * _DAY_S
-    old = [path for path in _unnamed(store, commits) if _last_touched_s(path) < before_s]
-    for path in old:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return Collected(tuple(path.relative_to(store.folder).as_posix() for path in old))
-
-
-def _unnamed(store: RefreshStore, commits: CommitLog) -> Iterator[Path]:
     history = list(commits.history())
     if not history:
-        return
-    nights = [commit.night for commit in history if commit.night is not None]
-    kept_attempts = {store.folder / place for night in nights for place in (night.attempt, Path(night.songs).parent)}
-    yield from (one for one in sorted(store.nights.glob("*/attempt-*")) if one not in kept_attempts)
+        return Collected(())
+    before_s = clock() - grace_days * _DAY_S
+    removed = []
+
+    def remove(paths: Iterable[Path]) -> None:
+        for path in paths:
+            if _last_touched_s(path) < before_s:
+                check()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                removed.append(path.relative_to(store.folder).as_posix())
+
+    remove(_attempts_unnamed(store, history))
+    if not _unfinished(store, history):
+        remove(_others_unnamed(store, history))
+    return Collected(tuple(removed))
+
+
+def _nights(history: Sequence[Commit]) -> list[NightRecord]:
+    return [commit.night for commit in history if commit.night is not None]
+
+
+def _unfinished(store: RefreshStore, history: Sequence[Commit]) -> list[Path]:
+    """Attempts at nights that were not committed."""
+    dates = {night.date for night in _nights(history)}
+    return [one for one in store.nights.glob("*/attempt-*") if one.parent.name not in dates]
+
+
+def _attempts_unnamed(store: RefreshStore, history: Sequence[Commit]) -> list[Path]:
+    kept = {store.folder / place for night in _nights(history) for place in night.attempts}
+    return [one for one in sorted(store.nights.glob("*/attempt-*")) if one not in kept]
+
+
+def _others_unnamed(store: RefreshStore, history: Sequence[Commit]) -> Iterator[Path]:
     champions = {store.model(entry) for commit in history for entry in _entries(commit.champion, commit.previous)}
     yield from (one for one in sorted(store.models.glob("*")) if one.resolve() not in champions)
     measured = {entry.digest for entry in _entries(history[0].champion, history[0].previous)}

@@ -65,8 +65,8 @@ class NightRecord:
     trained_axes: tuple[str, ...]
     reasons: tuple[str, ...]
     alarms: tuple[str, ...]
-    attempt: str
-    """The folder of the attempt that finished it."""
+    attempts: tuple[str, ...]
+    """The folders of the attempts whose steps it is made of, the one that finished it last."""
     songs: str
     """The folder of its candidates and their scores."""
     gate: GateRecord | None = None
@@ -155,9 +155,14 @@ class CommitLog:
         return 0 if head.commit is None else self.read(head.commit).number
 
     def _moved(self, seen: Pointed | None, head: Head) -> Pointed:
+        text = json.dumps(asdict(head))
         try:
-            return self._pointer.move(seen, json.dumps(asdict(head)))
+            return self._pointer.move(seen, text)
         except MovedPointerError as error:
+            now = self._pointer.read()
+            # Where the answer to our own move was lost, and it was tried again, the head is what we made it.
+            if now is not None and now.text == text:
+                return now
             raise LostLeaseError(f"nothing was committed: {error}") from None
 
 

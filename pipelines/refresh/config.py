@@ -7,6 +7,9 @@ from levo.song.prompt import PromptSet
 from pipelines.refresh.copies import CopyRules
 from pipelines.refresh.decision import DecisionRules
 
+OPERATIONAL = frozenset({"lease_s", "grace_days", "has_report"})
+"""Fields of a configuration that change nothing of what nights come to."""
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshPrompts:

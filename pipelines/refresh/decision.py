@@ -9,21 +9,24 @@ from levo.song.scores import Axis
 
 @dataclass(frozen=True, slots=True)
 class AxisFacts:
-    """One preference's pairs after ageing: all, those that no training has seen, and how many songs made them.
+    """One preference's pairs after ageing: all, those that no training on this preference has seen, and tonight's.
 
-    `judge_agreement` is the share of new pairs on which a judge that made none of them prefers the same song; None
-    where it was not asked.
+    `num_candidates` are the songs that tonight's were made of. `judge_agreement` is the share of tonight's pairs on
+    which a judge that made none of them prefers the same song; None where it was not asked.
     """
 
     num_pairs: int
     num_new: int
+    num_tonight: int
     num_candidates: int
+    was_trained: bool = True
+    """Whether this preference was trained on before."""
     judge_agreement: float | None = None
 
     @property
     def pair_yield(self) -> float:
-        """New pairs a candidate."""
-        return self.num_new / self.num_candidates if self.num_candidates else 0.0
+        """Tonight's pairs a candidate."""
+        return self.num_tonight / self.num_candidates if self.num_candidates else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class RefreshFacts:
 
     axes: Mapping[Axis, AxisFacts]
     nights_since_training: int | None
-    """None where nothing was trained yet."""
+    """Since any preference was trained on; None where none was yet."""
     earlier_yields: Mapping[Axis, tuple[float, ...]] = field(default_factory=dict)
 
 
@@ -83,7 +86,7 @@ def decide(facts: RefreshFacts, rules: DecisionRules | None = None) -> Decision:
         return Decision((), (f"{nights} nights since the last training; expected {rules.min_nights} or more",), alarms)
     axes, reasons = [], []
     for axis, found in facts.axes.items():
-        against = "its alarm" if alarms_of[axis] else _against(found, rules, is_first=nights is None)
+        against = "its alarm" if alarms_of[axis] else _against(found, rules)
         if against is None:
             axes.append(axis)
         told = f"{found.num_new} new of {found.num_pairs} pairs"
@@ -91,10 +94,10 @@ def decide(facts: RefreshFacts, rules: DecisionRules | None = None) -> Decision:
     return Decision(tuple(axes), tuple(reasons), alarms)
 
 
-def _against(found: AxisFacts, rules: DecisionRules, *, is_first: bool) -> str | None:
+def _against(found: AxisFacts, rules: DecisionRules) -> str | None:
     if found.num_pairs < rules.min_pairs:
         return f"fewer than {rules.min_pairs} pairs"
-    if not is_first and found.num_new < rules.min_new_share * found.num_pairs:
+    if found.was_trained and found.num_new < rules.min_new_share * found.num_pairs:
         return f"fewer than {rules.min_new_share:.0%} are new"
     return None
 

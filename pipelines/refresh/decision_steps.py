@@ -37,23 +37,31 @@ def agreement(
 
 
 def decide_training(
-    setting: NightSetting, pool: Sequence[PooledPair], songs: Mapping[str, Any], agreed: Mapping[str, float]
+    setting: NightSetting,
+    date: str,
+    pool: Sequence[PooledPair],
+    songs: Mapping[str, Any],
+    agreed: Mapping[str, float],
 ) -> Decision:
-    """Gather the facts and decide."""
+    """Gather the facts and decide.
+
+    What is new to a preference is what its own last training did not see: that of another one teaches it nothing.
+    """
     history = [commit for commit in setting.store.commits.history() if commit.kind == NIGHT]
-    nights_since = next((place for place, commit in enumerate(history) if _trained(commit)), None)
-    seen = set() if nights_since is None else _pair_ids(setting, history[nights_since])
+    trainings = {axis: _last_training(history, axis) for axis in Axis}
     axes = {}
-    for axis in Axis:
+    for axis, training in trainings.items():
         rows = active(pool, axis)
-        new = [row for row in rows if row.pair.pair_id not in seen]
+        seen = set() if training is None else _pair_ids(setting, history[training])
         axes[axis] = AxisFacts(
             num_pairs=len(rows),
-            num_new=len(new),
-            num_candidates=_candidates_since(history, nights_since) + int(songs["num_candidates"]),
+            num_new=sum(row.pair.pair_id not in seen for row in rows),
+            num_tonight=sum(row.night == date for row in rows),
+            num_candidates=int(songs["num_candidates"]),
+            was_trained=training is not None,
             judge_agreement=agreed.get(axis.value),
         )
-    since = None if nights_since is None else nights_since + 1
+    since = min((training + 1 for training in trainings.values() if training is not None), default=None)
     return decide(RefreshFacts(axes, since, _earlier_yields(history)), setting.config.decision)
 
 
@@ -73,20 +81,16 @@ def _agreed(axis: Axis, pairs: Sequence[PreferencePair], scored: Mapping[str, Sc
     return sum(votes) / len(votes) if votes else None
 
 
-def _trained(commit: Commit) -> bool:
-    return commit.night is not None and bool(commit.night.trained_axes)
+def _last_training(history: Sequence[Commit], axis: Axis) -> int | None:
+    """How many nights of the history, the newest first, came after the last one that trained on an axis."""
+    trained = (commit.night is not None and axis.value in commit.night.trained_axes for commit in history)
+    return next((place for place, holds in enumerate(trained) if holds), None)
 
 
 def _pair_ids(setting: NightSetting, commit: Commit) -> set[str]:
     """The pairs that were there at a training, and so were seen by it."""
     rows = [] if commit.pairs is None else read_pool(setting.store.pairs.open(commit.pairs))
     return {row.pair.pair_id for row in rows}
-
-
-def _candidates_since(history: Sequence[Commit], nights_since: int | None) -> int:
-    """Songs of the nights whose pairs no training has seen."""
-    untrained = history if nights_since is None else history[:nights_since]
-    return sum(commit.night.num_candidates for commit in untrained if commit.night is not None)
 
 
 def _earlier_yields(history: Sequence[Commit]) -> dict[Axis, tuple[float, ...]]:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from levo.song.prompt import PromptSet
-from pipelines.loop.evaluation import metric_means
+from levo.song.scores import Metric
+from pipelines.loop.evaluation import has_score, metric_means
 from pipelines.loop.metrics import HELD_OUT_METRIC, PAIR_METRIC
 from pipelines.loop.records import PromptRow
 from pipelines.refresh.commits import GateRecord, ModelEntry
@@ -56,10 +57,17 @@ def judge(setting: NightSetting, look: int, champion: ScoredSongs, candidate: Sc
             champion=metric_means(champion.scored, metric).means,
             candidate=metric_means(candidate.scored, metric).means,
             limit=setting.config.gate_limits.get(metric.name, 0.0),
+            unheard=_unheard(champion, candidate, metric),
         )
         for metric in GATE_METRICS
     ]
     return gate(metrics, look // setting.config.prompts.num_gate_folds)
+
+
+def _unheard(champion: ScoredSongs, candidate: ScoredSongs, metric: Metric) -> float:
+    """How many songs fewer of the candidate's have a score, as a share of the champion's."""
+    heard = [sum(has_score(row, metric) for row in songs.scored) for songs in (champion, candidate)]
+    return max(0.0, 1 - heard[1] / heard[0]) if heard[0] else 0.0
 
 
 def gate_record(setting: NightSetting, look: int, candidate: ModelEntry, decision: GateDecision) -> GateRecord:

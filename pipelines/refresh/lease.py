@@ -4,6 +4,7 @@ M. Burrows: The Chubby lock service, OSDI 2006 (sequencers); clocks of holders m
 """
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 
 from pipelines.flow.pointers import MovedPointerError, Pointed, Pointer
 
+_LOGGER = logging.getLogger(__name__)
 SLACK_S = 5.0
 _POLL_S = 1.0
 Clock = Callable[[], float]
@@ -89,7 +91,7 @@ class Lease:
     def check(self) -> None:
         """Raise LostLeaseError unless it is held, by this holder, right now: to be called just before a commit."""
         state = self._now()
-        if state is None or (state.holder, state.token) != (self._holder, self._token):
+        if state is None or not self._is_mine(state):
             raise self._lost(state)
         if self._clock() >= state.until_s:
             raise LostLeaseError(
@@ -107,7 +109,17 @@ class Lease:
         try:
             return self._put(self._seen, self._token, until_s)
         except MovedPointerError:
+            now = self._pointer.read()
+        # Where the answer to a move of our own was lost, the pointer is not as it was seen, and still ours.
+        if now is None or not self._is_mine(_state(now)):
+            raise self._lost(None if now is None else _state(now))
+        try:
+            return self._put(now, self._token, until_s)
+        except MovedPointerError:
             raise self._lost(self._now()) from None
+
+    def _is_mine(self, state: LeaseState) -> bool:
+        return (state.holder, state.token) == (self._holder, self._token)
 
     def _now(self) -> LeaseState | None:
         now = self._pointer.read()
@@ -125,18 +137,24 @@ class Lease:
 def kept(lease: Lease) -> Iterator[Callable[[], None]]:
     """Renew a lease while the block lasts, from a thread; the block's check raises LostLeaseError once it is lost.
 
-    A process that is stopped renews nothing: it finds its lease lost when it goes on.
+    A process that is stopped renews nothing: it finds its lease lost when it goes on. A storage that fails is asked
+    again, sooner; the lease itself says when that is too late.
     """
     ended = threading.Event()
     lost: list[LostLeaseError] = []
 
     def renew() -> None:
-        while not ended.wait(lease.length_s / 4):
+        wait_s = lease.length_s / 4
+        while not ended.wait(wait_s):
+            wait_s = lease.length_s / 4
             try:
                 lease.renew()
             except LostLeaseError as error:
                 lost.append(error)
                 return
+            except Exception:
+                _LOGGER.warning("the lease could not be renewed; it is tried again", exc_info=True)
+                wait_s = lease.length_s / 16
 
     def check() -> None:
         if lost:

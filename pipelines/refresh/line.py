@@ -39,9 +39,7 @@ def begin_line(setting: NightSetting, commits: CommitLog, check: Callable[[], No
     check()
     model = first_champion(setting)
     entry = ModelEntry(model_digest(model), str(model.resolve()))
-    begun = commits.commit(Commit(BEGIN, None, entry, None, None, note=setting.identity))
-    setting.store.show_champion(entry)
-    return begun
+    return commits.commit(Commit(BEGIN, None, entry, None, None, note=setting.identity))
 
 
 def first_champion(setting: NightSetting) -> Path:

@@ -1,9 +1,7 @@
 """A night of a line of champions: its steps in order, and the one moment at which all that it did becomes so."""
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from levo.song.scores import Axis
 from pipelines.flow.typed_json import read_record
 from pipelines.loop.evaluation import mean_scores
 from pipelines.refresh.attempt import Attempt, StepOutcome
+from pipelines.refresh.beside import beside
 from pipelines.refresh.commits import NIGHT, Commit, GateRecord, ModelEntry, NightRecord
 from pipelines.refresh.decision_steps import agreement, decide_training
 from pipelines.refresh.gate_steps import gate_record, gate_songs, judge, num_looks, report_songs
@@ -36,20 +35,27 @@ class NightResult:
 
 
 def run_night(setting: NightSetting, date: str) -> NightResult:
-    """Do a night, from wherever an earlier attempt at it was broken off; one that was committed is left as it is.
+    """Take the line's lease, and do a night under it (`held_night`).
 
-    Raises HeldLeaseError where somebody else is at work on this line, LostLeaseError where this process was taken for
-    dead: nothing of it was committed then.
+    Raises HeldLeaseError where somebody else is at work on this line.
     """
     with held_line(setting.store, setting.config.lease_s) as held:
-        head = begin_line(setting, held.commits, held.check)
-        done = next((one for one in setting.store.commits.history() if one.night and one.night.date == date), None)
-        if done is not None:
-            setting.store.show_champion(head.champion)
-            return NightResult(done, is_new=False, steps={})
-        inputs = {"line": setting.identity, "date": date, "head": head.commit_id}
-        attempt = Attempt(setting.store.night(date), held.lease, inputs, setting.watch.on_step)
-        return _Night(setting, date, head, attempt, held).run()
+        return held_night(setting, date, held)
+
+
+def held_night(setting: NightSetting, date: str, held: HeldLine) -> NightResult:
+    """Do a night, from wherever an earlier attempt at it was broken off; one that was committed is left as it is.
+
+    Raises LostLeaseError where this process was taken for dead: nothing of the night was committed then.
+    """
+    head = begin_line(setting, held.commits, held.check)
+    setting.store.show_head()
+    done = next((one for one in setting.store.commits.history() if one.night and one.night.date == date), None)
+    if done is not None:
+        return NightResult(done, is_new=False, steps={})
+    inputs = {"line": setting.identity, "date": date, "head": head.commit_id}
+    attempt = Attempt(setting.store.night(date), held.lease, inputs, setting.watch.on_step)
+    return _Night(setting, date, head, attempt, held).run()
 
 
 class _Night:
@@ -65,7 +71,7 @@ class _Night:
         paired = self._step("pair", lambda folder: pair_and_age(self._setting, self._date, self._head, songs, folder))
         pool = pool_of(self._steps["pair"].folder)
         agreed = self._step("agree", lambda _: self._agreement(songs, pool))
-        decided = self._step("decide", lambda _: asdict(decide_training(self._setting, pool, sung, agreed)))
+        decided = self._step("decide", lambda _: asdict(decide_training(self._setting, self._date, pool, sung, agreed)))
         axes = [Axis(axis) for axis in decided["axes"]]
         trained = self._trained(pool, axes)
         gated = None if trained is None else self._candidate(*trained)
@@ -101,7 +107,7 @@ class _Night:
             axes = [axis for axis in axes if axis.value not in found["problems"]]
         if not axes:
             return None
-        with self._beside(lambda: gate_songs(setting, champion, champion.digest, self._look, self._places)):
+        with beside(setting, lambda: gate_songs(setting, champion, champion.digest, self._look, self._places)):
             self._step("align", lambda _: align(setting, plan.only(axes)), [axis.value for axis in axes])
         return plan, axes
 
@@ -160,11 +166,16 @@ class _Night:
             trained_axes=tuple(axis.value for axis in trained[1]) if trained else (),
             reasons=tuple(decided["reasons"]),
             alarms=(*decided["alarms"], *self._problems(), *(gated.alarms if gated else ())),
-            attempt=self._attempt.folder.relative_to(store).as_posix(),
+            attempts=self._attempts(),
             songs=self._steps["songs"].folder.relative_to(store).as_posix(),
             gate=gated,
             report=report,
         )
+
+    def _attempts(self) -> tuple[str, ...]:
+        """All whose steps the night is made of: what an earlier one finished lies in its own folder."""
+        folders = {self._attempt.folder, *(step.folder.parent for step in self._steps.values())}
+        return tuple(sorted(folder.relative_to(self._setting.store.folder).as_posix() for folder in folders))
 
     def _problems(self) -> tuple[str, ...]:
         """What the preflight found, for a person."""
@@ -188,7 +199,7 @@ class _Night:
                 night=record,
             )
         )
-        setting.store.show_champion(champion)
+        setting.store.show_head()
         self._attempt.committed(commit.commit_id)
         return NightResult(commit, is_new=True, steps=self._steps)
 
@@ -201,14 +212,3 @@ class _Night:
     @property
     def _places(self) -> SongPlaces:
         return SongPlaces(self._attempt.work / "songs", self._attempt.folder / "marks")
-
-    @contextmanager
-    def _beside(self, work: Callable[[], object]) -> Iterator[None]:
-        """Do work in a thread while the block lasts, where the hands overlap; its error is the block's."""
-        if not self._setting.hands.overlaps or self._setting.context.config.training.use_gpu:
-            yield
-            return
-        with ThreadPoolExecutor(1, thread_name_prefix="beside") as pool:
-            beside = pool.submit(work)
-            yield
-            beside.result()

@@ -18,8 +18,8 @@ from pipelines.loop.fitting import read_scorer_noise
 from pipelines.loop.metrics import PHONEME_ERROR_RATE
 from pipelines.loop.preferences import pair_candidates
 from pipelines.loop.records import CandidateRow, PromptRow
-from pipelines.refresh.ageing import aged, likelihoods, mean_drift
-from pipelines.refresh.commits import Commit
+from pipelines.refresh.ageing import aged, likelihoods, mean_drift, rejuvenated
+from pipelines.refresh.commits import ROLLBACK, Commit
 from pipelines.refresh.copies import CopyIndex, CopyRules, fingerprints, share_in
 from pipelines.refresh.measuring import on_file
 from pipelines.refresh.pool import PooledPair, active, appended, pooled, read_pool, write_training_pairs
@@ -115,6 +115,8 @@ def pair_and_age(setting: NightSetting, date: str, head: Commit, songs: ScoredSo
     candidates = {row.candidate_id: row for row in songs.candidates}
     made = [pair for axis in Axis for pair in pairings[axis].pairs]
     before = [] if head.pairs is None else read_pool(setting.store.pairs.open(head.pairs))
+    if head.kind == ROLLBACK:
+        before = rejuvenated(before)
     pool = appended(before, pooled(made, date, prompts, candidates, setting.store.objects))
     measured = _measured(setting, champion, [row for row in pool if row.is_active], prompts, folder / _STORE)
     pool = aged(pool, measured.likelihoods, date, config.max_policy_drift)

@@ -1,31 +1,66 @@
-"""Rollback: the champion before becomes the champion again, as a commit of its own; pairs and nights stay."""
+"""Rollback: an earlier champion becomes the champion again, as a commit of its own; pairs and nights stay."""
 
-from pipelines.refresh.commits import ROLLBACK, Commit
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.refresh.commits import ROLLBACK, Commit, ModelEntry
 from pipelines.refresh.held_line import held_line
 from pipelines.refresh.store import RefreshStore
 
 
 class NothingToRollBackError(ValueError):
-    """A line without a champion before this one."""
+    """A line without the champion that is asked for."""
 
 
-def roll_back(store: RefreshStore, reason: str, lease_s: float = 60.0) -> Commit:
-    """Make the previous champion the champion and this one the previous, so that to roll back twice changes nothing.
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The commit by which the champion is what it is, and whether this call made it."""
 
-    Raises NothingToRollBackError where there is none, FileNotFoundError where its weights are gone, HeldLeaseError
-    where a night is at work.
+    commit: Commit
+    is_new: bool
+
+
+def roll_back(store: RefreshStore, reason: str, to: str | None = None, lease_s: float = 60.0) -> RolledBack:
+    """Make the champion before this one the champion again, or one by the beginning of its digest (`to`).
+
+    The one that it followed becomes the previous, so that what was rolled back comes back only where it is asked for by
+    its digest. A line whose last commit is a rollback is left as it is unless `to` asks for another: to repeat one that
+    was interrupted finishes it. Raises NothingToRollBackError where there is no such champion, FileNotFoundError where
+    its weights are gone, HeldLeaseError where a night is at work.
     """
     with held_line(store, lease_s) as held:
         head = held.commits.head()
         if head is None:
             raise NothingToRollBackError(f"{store.folder} holds no line of champions; `levo refresh` begins one")
-        if head.previous is None:
-            raise NothingToRollBackError(f"champion {head.champion.digest[:12]} is the first; there is none before it")
-        if not store.model(head.previous).is_dir():
-            raise FileNotFoundError(f"{store.model(head.previous)} is gone; the previous champion cannot come back")
+        history = list(held.commits.history())
+        target = _before(head) if to is None else _named(history, to)
+        if target.digest == head.champion.digest:
+            store.show_head()
+            return RolledBack(head, is_new=False)
+        if not store.model(target).is_dir():
+            raise FileNotFoundError(f"{store.model(target)} is gone; that champion cannot come back")
         held.check()
-        commit = held.commits.commit(
-            Commit(ROLLBACK, None, head.previous, head.champion, head.pairs, note=reason.strip() or "no reason given")
+        predecessor = next(one.previous for one in history if one.champion.digest == target.digest)
+        note = reason.strip() or "no reason given"
+        commit = held.commits.commit(Commit(ROLLBACK, None, target, predecessor, head.pairs, note=note))
+        store.show_head()
+        return RolledBack(commit, is_new=True)
+
+
+def _before(head: Commit) -> ModelEntry:
+    if head.kind == ROLLBACK:
+        return head.champion
+    if head.previous is None:
+        raise NothingToRollBackError(f"champion {head.champion.digest[:12]} is the first; there is none before it")
+    return head.previous
+
+
+def _named(history: Sequence[Commit], beginning: str) -> ModelEntry:
+    champions = {commit.champion.digest: commit.champion for commit in history}
+    found = [entry for digest, entry in champions.items() if beginning and digest.startswith(beginning)]
+    if len(found) != 1:
+        listed = ", ".join(digest[:12] for digest in champions)
+        raise NothingToRollBackError(
+            f"{len(found)} champions of the line begin with {beginning!r}; there were {listed}"
         )
-        store.show_champion(commit.champion)
-        return commit
+    return found[0]

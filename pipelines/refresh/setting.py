@@ -1,7 +1,7 @@
 """What every step of a night works with: the line's configuration and places, hands to work with, and who watches."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from levo.model.sampling.request import SamplingParameters
@@ -15,7 +15,7 @@ from pipelines.loop.records import PromptRow
 from pipelines.loop.sampling import short_digest
 from pipelines.loop.scoring import scoring_pipeline
 from pipelines.observability.metrics import Metrics
-from pipelines.refresh.config import RefreshConfig
+from pipelines.refresh.config import OPERATIONAL, RefreshConfig
 from pipelines.refresh.hands import Hands, ScoringPipeline
 from pipelines.refresh.store import RefreshStore
 
@@ -52,14 +52,20 @@ class NightSetting:
     config: RefreshConfig
     store: RefreshStore
     hands: Hands
+    judges: str
+    """The digest of what hears and judges the run's songs."""
     watch: Watch = field(default_factory=Watch)
     own_prompts: Path | None = None
     """A file of prompts that a new line begins with, in place of the rendered world's."""
 
     @property
     def identity(self) -> str:
-        """What makes the line this one: its configuration and the run's."""
-        return digest_json({"refresh": self.config, "loop": self.context.config})
+        """What makes the line this one: its configuration, the run's, and the run's judges.
+
+        How long leases and leftovers last, and whether a report is sung, is for those who run it to change.
+        """
+        made_of = {key: value for key, value in asdict(self.config).items() if key not in OPERATIONAL}
+        return digest_json({"refresh": made_of, "loop": self.context.config, "judges": self.judges})
 
     @property
     def parameters(self) -> SamplingParameters:
@@ -100,3 +106,10 @@ class NightSetting:
             self.context.lexicon(),
             judges,
         )
+
+
+def open_setting(
+    context: LoopContext, config: RefreshConfig, store: RefreshStore, hands: Hands, own_prompts: Path | None = None
+) -> NightSetting:
+    """The setting of a run's line, its judges loaded once to know them."""
+    return NightSetting(context, config, store, hands, context.judges_digest(), own_prompts=own_prompts)

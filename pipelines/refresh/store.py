@@ -84,11 +84,21 @@ class RefreshStore:
         """The folder, within the store, of a model that a night makes."""
         return (self.models / digest).relative_to(self.folder).as_posix()
 
-    def show_champion(self, entry: ModelEntry) -> None:
-        """Let services follow a champion; to show the same again changes nothing."""
-        folder = self.model(entry)
-        if not self.champion.is_file() or read_pointer(self.champion) != folder:
-            write_pointer(self.champion, folder)
+    def show_head(self) -> None:
+        """Let services follow the newest commit's champion; nothing where the line was not begun.
+
+        A commit and this are two moves. One who is stopped between them, and goes on after others have committed, shows
+        what the head says by then; one who was killed there leaves it to whoever works on the line next.
+        """
+        commits = self.commits
+        head = commits.head()
+        while head is not None:
+            folder = self.model(head.champion)
+            if not self.champion.is_file() or read_pointer(self.champion) != folder:
+                write_pointer(self.champion, folder)
+            shown, head = head, commits.head()
+            if head == shown:
+                return
 
     def _pointer(self, name: str) -> Pointer:
         if self.pointers is None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -23,6 +24,7 @@ from pipelines.refresh.hands_on_ray import RayHands
 from pipelines.refresh.lease import Lease, LostLeaseError, kept
 from pipelines.refresh.line import ForeignLineError
 from pipelines.refresh.night import run_night
+from pipelines.refresh.pair_steps import choose
 from pipelines.refresh.setting import NightSetting, Watch
 from pipelines.refresh.songs import read_songs
 from pipelines.refresh.store import RefreshStore
@@ -158,6 +160,39 @@ def test_a_promoted_candidate_is_followed_and_its_pairs_are_measured_anew(
     assert measured["policy_drift"] > 0, "the champion has moved from the models that sang the older pairs"
 
 
+def test_a_ghost_ends_nobodys_run_and_writes_nobodys_metrics(
+    finished: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(undisturbed, folder)
+    store, told = RefreshStore(folder), folder / "metrics" / "levo.prom"
+
+    def overslept(setting: NightSetting, date: str) -> dict[str, Any]:
+        if date == DATES[2]:
+            state = {"holder": "another", "token": 99, "until_s": 9e9}
+            store.lease.move(store.lease.read(), json.dumps(state))
+            told.write_text("the holder's")
+        return choose(setting, date)
+
+    monkeypatch.setattr(pipelines.refresh.night, "choose", overslept)
+    options = ["--run", str(finished), "--store", str(folder), "--recipe", "tiny", "--in-process"]
+    code = main(["refresh", *options, "--backfill", f"{DATES[1]}..{DATES[2]}"])
+    assert code == HELD
+    error = capsys.readouterr().err
+    assert "to another (token 99)" in error
+    assert f"committed before: {DATES[1]}" in error
+    assert told.read_text() == "the holder's"
+    client = MlflowClient(store_uri(folder), store_uri(folder))
+    runs = client.search_runs([client.get_experiment_by_name("levo").experiment_id])
+    by_name = {run.info.run_name: run.info.status for run in runs}
+    assert by_name[f"refresh-tiny-{DATES[1]}"] == "FINISHED"
+    assert by_name[f"refresh-tiny-{DATES[2]}"] == "RUNNING", "it is whose it was taken by"
+
+
 def refresh(run: Path, store: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     told = [f"--run={run}", f"--store={store}", "--recipe=tiny", "--in-process", *options]
     command = [sys.executable, "-m", "jobs", "refresh", *told]
@@ -203,10 +238,12 @@ def test_two_at_once_one_works_and_the_other_says_so(
     other = Lease(setting.store.lease, "another host", 5.2)
     other.take()
     options = ["--run", str(finished), "--store", str(undisturbed), "--recipe", "tiny", "--in-process"]
+    before = sorted(undisturbed.rglob("*"))
     with kept(other):
-        code = main(["refresh", *options, "--tracking-uri", "none", "--date", DATES[2]])
+        code = main(["refresh", *options, "--date", DATES[2]])
     other.give_back()
     assert code == HELD
+    assert sorted(undisturbed.rglob("*")) == before, "runs and metrics are those of who works"
     assert "another host is at work" in capsys.readouterr().err
 
 

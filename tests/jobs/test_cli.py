@@ -124,6 +124,21 @@ def test_a_reader_that_leaves_early_gets_no_complaint() -> None:
     assert result.stderr == ""
 
 
+def test_a_reader_that_never_read_gets_no_complaint_about_a_line_either() -> None:
+    script = "\n".join(
+        [
+            "import os, sys, types, jobs.cli as cli",
+            "module = sys.modules['act'] = types.ModuleType('act')",
+            "module.main = lambda _: print('a line') or 0",
+            "cli.COMMANDS = (cli.Command('act', 'act', ''),)",
+            "reader, writer = os.pipe(); os.dup2(writer, 1); os.close(writer); os.close(reader)",
+            "sys.exit(cli.main(['act']))",
+        ]
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 def test_child_processes_find_the_programs_of_this_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     _install_command(monkeypatch, lambda arguments: 0)

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from jobs.refresh_dates import asked_dates
+from pipelines.refresh.store import RefreshStore
 
 
 def test_a_range_is_every_night_of_it_in_order(tmp_path: Path) -> None:
-    assert asked_dates(None, "2026-02-27..2026-03-02", False, tmp_path) == (
+    assert asked_dates(None, "2026-02-27..2026-03-02", False, RefreshStore(tmp_path)) == (
         "2026-02-27",
         "2026-02-28",
         "2026-03-01",
@@ -29,11 +30,11 @@ def test_a_range_is_every_night_of_it_in_order(tmp_path: Path) -> None:
 )
 def test_what_is_no_night_is_named(one: str | None, backfill: str | None, told: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=told):
-        asked_dates(one, backfill, False, tmp_path)
+        asked_dates(one, backfill, False, RefreshStore(tmp_path))
 
 
 def test_nothing_begun_leaves_nothing_to_resume(tmp_path: Path) -> None:
-    assert asked_dates(None, None, True, tmp_path) == ()
+    assert asked_dates(None, None, True, RefreshStore(tmp_path)) == ()
     (tmp_path / "nights" / "2026-01-02" / "attempt-000003").mkdir(parents=True)
     (tmp_path / "nights" / "2026-01-01" / "attempt-000001").mkdir(parents=True)
-    assert asked_dates(None, None, True, tmp_path) == ("2026-01-01", "2026-01-02")
+    assert asked_dates(None, None, True, RefreshStore(tmp_path)) == ("2026-01-01", "2026-01-02")

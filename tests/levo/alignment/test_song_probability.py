@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from levo.alignment import song_probability
 from levo.alignment.reference import ReferenceStore
 from levo.alignment.song_probability import compute_log_probabilities, fill_reference
 from levo.model.delay import interleave
@@ -64,13 +65,34 @@ def test_the_reference_is_computed_once_for_a_model_and_a_song(
     reference = ReferenceStore(tmp_path / "reference")
     assert reference.missing(loaded.digest, song_store.digests) == sorted(song_store.digests)
     first_half = fill_reference(reference, loaded, song_store, conditions, _Workers(rank=0))
-    assert first_half == len(song_store) // 2
-    # The other worker's half was missing when both began; what is left now is exactly it.
+    assert 0 < first_half < len(song_store)
+    assert fill_reference(reference, loaded, song_store, conditions, _Workers(rank=0)) == 0, "the rest is another's"
     assert fill_reference(reference, loaded, song_store, conditions, SingleWorker()) == len(song_store) - first_half
     assert fill_reference(reference, loaded, song_store, conditions, SingleWorker()) == 0
     assert reference.read(loaded.digest).keys() == set(song_store.digests)
     assert reference.read("another model") == {}
     assert not list((tmp_path / "reference").rglob("*.partial"))
+
+
+def test_what_a_kill_left_is_filed_to_the_last_digit_as_it_would_have_been(
+    tiny_model: Path, song_store: ExampleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(song_probability, "_PART_SONGS", 2)
+    loaded = load_model(tiny_model)
+    conditions = encoded_conditions(song_store, tiny_model, tmp_path / "cache")
+    calm, killed = (ReferenceStore(tmp_path / name) for name in ("calm", "killed"))
+    for rank in range(2):
+        fill_reference(calm, loaded, song_store, conditions, _Workers(rank=rank))
+    # The first worker had filed all of its songs, the second one some, when they were killed.
+    fill_reference(killed, loaded, song_store, conditions, _Workers(rank=0))
+    parts = sorted((tmp_path / "calm").rglob("*.arrow"))
+    assert len(parts) > 2
+    fill_reference(killed, loaded, song_store, conditions, _Workers(rank=1))
+    for part in parts[1::2]:
+        (tmp_path / "killed" / part.relative_to(tmp_path / "calm")).unlink()
+    for rank in (1, 0):
+        fill_reference(killed, loaded, song_store, conditions, _Workers(rank=rank))
+    assert killed.read(loaded.digest) == calm.read(loaded.digest)
 
 
 class _Workers(SingleWorker):

@@ -64,6 +64,18 @@ def test_a_night_that_raises_leaves_what_it_told(tmp_path: Path) -> None:
     assert values((tmp_path / FILE_NAME).read_text()) == {("ray_levo_refresh_nights_total", "failed", "nightly"): 1}
 
 
+def test_who_lost_the_lease_leaves_the_file_to_its_holder(tmp_path: Path) -> None:
+    def night() -> None:
+        with kept_metrics(tmp_path / FILE_NAME, "nightly", lost=ConnectionError) as metrics:
+            metrics.count_night(NightOutcome.FAILED)
+            (tmp_path / FILE_NAME).write_text("the holder's")
+            raise ConnectionError("somebody else took it")
+
+    with pytest.raises(ConnectionError):
+        night()
+    assert (tmp_path / FILE_NAME).read_text() == "the holder's"
+
+
 def test_a_damaged_file_is_begun_anew_and_said_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / FILE_NAME
     file.write_text('ray_levo_pairs_total{axis="lyric" 7 7 7\n')

@@ -1,13 +1,14 @@
 """Commits: a chain that can be walked, and a head that only the last holder of the lease can move."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.flow.pointers import FilePointer
+from pipelines.flow.pointers import FilePointer, Pointed
 from pipelines.refresh.commits import BEGIN, NIGHT, Commit, CommitLog, GateRecord, ModelEntry, NightRecord
 from pipelines.refresh.lease import LostLeaseError
 
@@ -30,7 +31,7 @@ def night_record(date: str = "2026-01-01", gate: GateRecord | None = None) -> Ni
         trained_axes=("lyric",),
         reasons=("lyric: 1 new of 1 pairs",),
         alarms=(),
-        attempt=f"nights/{date}/attempt-000001",
+        attempts=(f"nights/{date}/attempt-000001",),
         songs=f"nights/{date}/attempt-000001/songs",
         gate=gate,
     )
@@ -74,6 +75,33 @@ def test_an_old_token_fences_nobody(tmp_path: Path) -> None:
     log_in(tmp_path).fence(5)
     with pytest.raises(LostLeaseError, match="token 4 is behind the head's, 5"):
         log_in(tmp_path).fence(4)
+
+
+@dataclass
+class DeafPointer:
+    """A pointer that moves and fails to say so, as a bucket whose answer is lost, and then says that it was moved."""
+
+    pointer: FilePointer
+    is_deaf: bool = False
+
+    def read(self) -> Pointed | None:
+        return self.pointer.read()
+
+    def move(self, seen: Pointed | None, text: str) -> Pointed:
+        moved = self.pointer.move(seen, text)
+        if self.is_deaf:
+            return self.pointer.move(seen, text)
+        return moved
+
+
+def test_a_move_whose_answer_was_lost_is_ones_own(tmp_path: Path) -> None:
+    pointer = DeafPointer(FilePointer(tmp_path / "head"))
+    log = CommitLog(tmp_path / "commits", pointer)
+    log.fence(1)
+    pointer.is_deaf = True
+    begun = log.commit(Commit(BEGIN, None, FIRST, None, None))
+    assert log.commit(Commit(NIGHT, None, SECOND, FIRST, "snapshot")).parent == begun.commit_id
+    assert [one.kind for one in log.history()] == [NIGHT, BEGIN]
 
 
 @settings(max_examples=60)

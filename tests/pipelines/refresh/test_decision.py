@@ -7,7 +7,7 @@ import pytest
 from levo.song.scores import Axis
 from pipelines.refresh.decision import AxisFacts, DecisionRules, RefreshFacts, decide
 
-GOOD = AxisFacts(num_pairs=200, num_new=80, num_candidates=160, judge_agreement=0.8)
+GOOD = AxisFacts(num_pairs=200, num_new=80, num_tonight=80, num_candidates=160, judge_agreement=0.8)
 FACTS = RefreshFacts({Axis.LYRIC: GOOD, Axis.PROMPT: GOOD}, nights_since_training=3)
 
 
@@ -38,7 +38,9 @@ def test_an_axis_that_does_not_pay_is_left_out_with_its_reason(facts: RefreshFac
 
 
 def test_the_first_training_needs_pairs_and_no_news() -> None:
-    assert decide(replace(with_lyric(num_new=0), nights_since_training=None)).axes == (Axis.LYRIC, Axis.PROMPT)
+    first = with_lyric(num_new=0, was_trained=False)
+    assert decide(first).axes == (Axis.LYRIC, Axis.PROMPT), "it goes by the preference: another was trained before"
+    assert decide(replace(first, nights_since_training=None)).axes == (Axis.LYRIC, Axis.PROMPT)
     assert not decide(replace(with_lyric(num_pairs=1), axes={Axis.LYRIC: replace(GOOD, num_pairs=1)})).retrains
 
 
@@ -61,7 +63,12 @@ def test_an_alarm_is_told_whatever_is_decided() -> None:
 
 
 def test_no_candidates_are_no_yield() -> None:
-    assert AxisFacts(0, 0, 0).pair_yield == 0
+    assert AxisFacts(0, 0, 0, 0).pair_yield == 0
+
+
+def test_the_yield_is_that_of_tonight_however_many_nights_were_not_trained_on() -> None:
+    facts = replace(with_lyric(num_new=900, num_tonight=10), earlier_yields={Axis.LYRIC: (0.5, 0.5)})
+    assert decide(facts).alarms == ("lyric: 0.06 pairs a candidate, 0.50 in the nights before",)
 
 
 def test_rules_that_cannot_be_are_refused() -> None:

@@ -1,5 +1,7 @@
 """The gate: better somewhere, worse nowhere beyond its limit, by judges that made no pairs; chance is bounded."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,17 +61,55 @@ def test_equal_candidates_pass_by_chance_less_often_than_the_error_rate() -> Non
         gate([metric(ERRORS, 0.0, 2 * seed, 9), metric(TAGS, 0.0, 2 * seed + 1, 9)], 0).is_promoted
         for seed in range(200)
     )
-    assert num_promoted <= 10, "5 % of 200, and one look spends half of that"
+    assert num_promoted <= 10, "5 % of 200, and one look spends three fifths of that"
 
 
-def test_every_look_at_the_same_prompts_spends_what_is_left() -> None:
-    coverages = [look_coverage(number) for number in range(8)]
-    assert coverages[:3] == pytest.approx([0.975, 0.9875, 0.99375])
-    assert sum(1 - coverage for coverage in coverages) < 0.05
+def test_all_looks_at_the_same_prompts_together_spend_the_error_rate() -> None:
+    spent = np.array([1 - look_coverage(number) for number in range(20_000)])
+    assert spent[:3] == pytest.approx(spent[0] / np.array([1, 4, 9]))
+    assert spent.sum() == pytest.approx(0.05, abs=1e-5)
+    assert spent.sum() < 0.05
     narrow, wide = (gate([metric(ERRORS, 0.2)], looks).verdicts[0] for looks in (0, 6))
     assert wide.low < narrow.low < narrow.high < wide.high
     with pytest.raises(ValueError, match="num_looks_before is -1"):
         look_coverage(-1)
+
+
+@pytest.mark.parametrize("num_looks_before", [7, 30])
+def test_a_clear_gain_is_promoted_at_any_look(num_looks_before: int) -> None:
+    decision = gate([metric(ERRORS, 0.3), metric(TAGS, 0.0, 1, limit=9)], num_looks_before)
+    assert decision.is_promoted
+    assert decision.verdicts[0].p_value <= decision.verdicts[0].level
+
+
+def test_a_gate_that_can_promote_nobody_says_so() -> None:
+    assert gate([metric(ERRORS, 0.5, num_prompts=7)], 0).alarms == (), "1/128 is below half of what a look spends"
+    few, worn = gate([metric(ERRORS, 0.5, num_prompts=6)], 0), gate([metric(ERRORS, 0.5, num_prompts=9)], 9)
+    for decision, told in ((few, "6 prompts that were asked 0 times"), (worn, "9 prompts that were asked 9 times")):
+        assert not decision.is_promoted
+        assert decision.alarms == (
+            f"no candidate can be promoted on {told} before: begin a line with more gate prompts",
+        )
+
+
+def test_a_candidate_whose_songs_are_not_heard_is_refused_with_the_reason() -> None:
+    whole = metric(ERRORS, 0.3)
+    assert gate([replace(whole, unheard=0.05)], 0).is_promoted
+    decision = gate([replace(whole, unheard=0.4)], 0)
+    assert not decision.is_promoted
+    assert decision.reasons[-1] == "pocketsphinx_error_rate lacks 40% of the songs, more than 5%"
+
+
+@pytest.mark.parametrize("side", ["champion", "candidate"])
+def test_a_model_without_any_song_is_refused_and_no_error(side: str) -> None:
+    whole = metric(ERRORS, 0.3)
+    mute = replace(whole, champion={}) if side == "champion" else replace(whole, candidate={})
+    decision = gate([mute, metric(TAGS, 0.3), metric(TRAINED, 0.3)], 0)
+    assert not decision.is_promoted
+    assert decision.reasons == (
+        "better: tag_agreement",
+        "pocketsphinx_error_rate was heard of both on fewer than 2 prompts",
+    )
 
 
 def test_a_limit_below_nothing_is_refused() -> None:
@@ -78,7 +118,9 @@ def test_a_limit_below_nothing_is_refused() -> None:
 
 
 def test_a_handful_of_prompts_promotes_nobody_however_clear_it_looks() -> None:
-    few, many = (gate([metric(ERRORS, 0.5, num_prompts=number)], 0) for number in (6, 12))
+    few, many = (
+        gate([metric(ERRORS, 0.5, num_prompts=number), metric(TAGS, 0.0, 1, 9, number)], 0) for number in (6, 12)
+    )
     assert few.verdicts[0].low > 0, "the interval of six prompts leaves zero out"
     assert few.verdicts[0].p_value == 1 / 64
     assert not few.is_promoted

@@ -2,14 +2,15 @@
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.flow.pointers import FilePointer
-from pipelines.refresh.lease import SLACK_S, HeldLeaseError, Lease, LostLeaseError
+from pipelines.flow.pointers import FilePointer, Pointed
+from pipelines.refresh.lease import SLACK_S, HeldLeaseError, Lease, LostLeaseError, kept
 
 
 class Clock:
@@ -174,3 +175,45 @@ def test_a_lease_that_is_longer_than_ones_patience_is_not_waited_for(pointer: Fi
 
     with pytest.raises(HeldLeaseError, match="dead is at work"):
         Lease(pointer, "next", 60, clock).take_over(sleep)
+
+
+class FailingPointer:
+    """A pointer whose storage fails for a while, before or after it has moved."""
+
+    def __init__(self, pointer: FilePointer) -> None:
+        self.pointer, self.num_failures, self.moves_first = pointer, 0, False
+
+    def read(self) -> Pointed | None:
+        return self.pointer.read()
+
+    def move(self, seen: Pointed | None, text: str) -> Pointed:
+        if not self.num_failures:
+            return self.pointer.move(seen, text)
+        self.num_failures -= 1
+        if self.moves_first:
+            self.pointer.move(seen, text)
+        raise OSError("the storage does not answer")
+
+
+@pytest.mark.parametrize("moves_first", [False, True])
+def test_a_storage_that_fails_once_costs_no_lease(pointer: FilePointer, moves_first: bool) -> None:
+    storage = FailingPointer(pointer)
+    lease = Lease(storage, "host-a", 5.2)
+    lease.take()
+    storage.num_failures, storage.moves_first = 2, moves_first
+    with kept(lease) as check:
+        time.sleep(6.0)
+        assert storage.num_failures == 0, "it was asked again"
+        check()
+
+
+def test_a_storage_that_fails_for_good_costs_the_lease(pointer: FilePointer, clock: Clock) -> None:
+    storage = FailingPointer(pointer)
+    lease = Lease(storage, "host-a", 60, clock)
+    lease.take()
+    storage.num_failures = 99
+    clock.now_s += 61
+    with pytest.raises(OSError, match="does not answer"):
+        lease.renew()
+    with pytest.raises(LostLeaseError, match="ran out"):
+        lease.check()

@@ -15,7 +15,7 @@ from levo.song.scores import Axis
 from pipelines.flow.objects import ObjectReference, ObjectStore
 from pipelines.flow.snapshot import SnapshotStore
 from pipelines.loop.records import CandidateRow, PromptRow
-from pipelines.refresh.ageing import PairLikelihood, aged, likelihoods, mean_drift
+from pipelines.refresh.ageing import PairLikelihood, aged, likelihoods, mean_drift, rejuvenated
 from pipelines.refresh.pool import (
     PairStatus,
     PooledPair,
@@ -103,6 +103,15 @@ def test_under_an_unchanged_champion_no_pair_ages_however_old_it_is() -> None:
 def test_what_is_aged_stays_aged_and_is_not_measured_again() -> None:
     gone = replace(pooled_pair(1), status=PairStatus.AGED, aged_on="2026-01-02", drift=0.9)
     assert aged([gone], {}, "2026-01-03", 0.5) == [gone]
+
+
+def test_under_a_champion_that_came_back_drift_decides_anew() -> None:
+    gone = [replace(pooled_pair(number), status=PairStatus.AGED, aged_on="2026-01-02", drift=0.9) for number in (1, 2)]
+    now = {"pair-1": PairLikelihood(-5.1, -6.0), "pair-2": PairLikelihood(-5.0, -7.0)}
+    near, far = aged(rejuvenated(gone), now, "2026-01-03", 0.5)
+    assert (near.status, near.aged_on) == (PairStatus.ACTIVE, None)
+    assert near.drift == pytest.approx(0.1)
+    assert (far.status, far.aged_on) == (PairStatus.AGED, "2026-01-03")
 
 
 def test_songs_go_from_candidates_to_training_as_they_were_sung(tmp_path: Path) -> None:
