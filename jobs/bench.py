@@ -41,7 +41,8 @@ class BenchOptions:
     ]
     """Which benchmark."""
     seeds: str = "0,1,2"
-    """Seeds, with commas between them; each changes corpus, initialisation, order, sampling and prompts."""
+    """Seeds, with commas between them; each changes corpus, initialisation, order, sampling and prompts; `refresh`
+    takes the first, for kills and for a line's prompts and songs."""
     recipe: str = "demo"
     """The recipe of every run."""
     out: Path = Path("out/bench")
@@ -62,6 +63,8 @@ class BenchOptions:
     scoring beside training, and log-probabilities that are carried over."""
     run: Path = Path("out/demo")
     """For `refresh`: a run of `--recipe`, trained at least."""
+    on_ray: bool = False
+    """For `refresh`, kills: nights on a Ray of their own instead of in their process."""
     json: bool = False
     """Print JSON in place of the table."""
 
@@ -87,10 +90,12 @@ def main(arguments: Sequence[str]) -> int:
         print(bench_serving(_or(options.runs, 24), _seeds(options.seeds)[0], as_json=options.json))
         return 0
     if options.name == "refresh":
-        from jobs.bench_refresh import bench_refresh
+        from jobs.bench_refresh import RefreshTrial, bench_refresh
 
-        trial = (options.trial, options.run, options.recipe, options.out, options.runs)
-        print(bench_refresh(*trial, as_json=options.json))
+        folder = options.out / "refresh" / f"{options.recipe}-{options.trial}"
+        seed = _seeds(options.seeds)[0]
+        asked = RefreshTrial(options.trial, options.run, options.recipe, folder, options.runs, seed, options.on_ray)
+        print(bench_refresh(asked, as_json=options.json))
         return 0
     if options.name == "corpus":
         from jobs.bench_corpus import bench_corpus

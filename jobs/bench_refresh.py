@@ -3,7 +3,7 @@
 import json
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,21 +12,41 @@ from jobs.benchmarks.arms import machine
 Trial = Literal["kills", "gate", "nights", "overlap", "carry"]
 
 
-def bench_refresh(trial: Trial, run: Path, recipe: str, out: Path, number: int | None, *, as_json: bool) -> str:
-    """Do a trial under `out`, where what is finished is found again; lines of progress go to standard error."""
-    folder = out / "refresh" / f"{recipe}-{trial}"
-    folder.mkdir(parents=True, exist_ok=True)
-    found, table = _TRIALS[trial](run, recipe, folder, number)
+@dataclass(frozen=True, slots=True)
+class RefreshTrial:
+    """A trial over a run, in a folder where what is finished is found again."""
+
+    name: Trial
+    run: Path
+    recipe: str
+    folder: Path
+    number: int | None
+    """Kills, seeds, nights or rounds; as each trial has it where it is None."""
+    seed: int = 0
+    """Of the moments of kills, and of a line's prompts and songs."""
+    on_ray: bool = False
+
+    def count(self, usual: int) -> int:
+        """The number that was asked for, or the usual one."""
+        return usual if self.number is None else self.number
+
+
+def bench_refresh(asked: RefreshTrial, *, as_json: bool) -> str:
+    """Do a trial; lines of progress go to standard error."""
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    found, table = _TRIALS[asked.name](asked)
     if as_json:
         return json.dumps(asdict(found) if not isinstance(found, tuple) else [asdict(one) for one in found])
-    return f"refresh, {trial}, recipe {recipe}, {machine()}\n\n{table}"
+    return f"refresh, {asked.name}, recipe {asked.recipe}, {machine()}\n\n{table}"
 
 
-def _kills(run: Path, recipe: str, folder: Path, number: int | None) -> tuple[Any, str]:
+def _kills(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_kills import compare_kills
+    from jobs.benchmarks.refresh_line import TrialLine
 
-    with tempfile.TemporaryDirectory(dir=folder) as place:
-        found = compare_kills(run, recipe, Path(place), 20 if number is None else number, progress=_tell)
+    with tempfile.TemporaryDirectory(dir=asked.folder) as place:
+        line = TrialLine(asked.run, asked.recipe, Path(place) / "calm", opens_gate=True, on_ray=asked.on_ray)
+        found = compare_kills(line, asked.count(20), asked.seed, _tell)
     rows = [
         f"a night: {found.night_s:.1f} s, its start included; champions of three calm ones: {found.num_champions}",
         f"three nights, one killed and done again, one run twice: {_yes(found.three_nights_equal)}; the repeat changed "
@@ -37,21 +57,21 @@ def _kills(run: Path, recipe: str, folder: Path, number: int | None) -> tuple[An
     return found, "\n".join(rows)
 
 
-def _gate(run: Path, recipe: str, folder: Path, number: int | None) -> tuple[Any, str]:
+def _gate(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_gate import EQUAL, WORSE, try_gate
 
-    found = try_gate(run, recipe, folder, 10 if number is None else number, _tell)
+    found = try_gate(asked.run, asked.recipe, asked.folder, asked.count(10), _tell)
     rows = ["| candidate | refused | of |", "|---|---|---|"]
     for name in (WORSE, EQUAL):
-        asked = [one for one in found if one.candidate == name]
-        rows.append(f"| {name} | {sum(not one.is_promoted for one in asked)} | {len(asked)} |")
+        told = [one for one in found if one.candidate == name]
+        rows.append(f"| {name} | {sum(not one.is_promoted for one in told)} | {len(told)} |")
     return found, "\n".join(rows)
 
 
-def _nights(run: Path, recipe: str, folder: Path, number: int | None) -> tuple[Any, str]:
+def _nights(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_nights import run_nights
 
-    found = run_nights(run, recipe, folder, 10 if number is None else number, _tell)
+    found = run_nights(asked.run, asked.recipe, asked.folder, asked.count(10), asked.seed, _tell)
     rows = ["| night | new pairs | aged | drift | trained on | gate | champion |", "|---|---|---|---|---|---|---|"]
     rows += [
         f"| {one.date} | {one.num_new_pairs} | {one.num_aged} | {one.policy_drift:.3f} | "
@@ -66,17 +86,17 @@ def _nights(run: Path, recipe: str, folder: Path, number: int | None) -> tuple[A
     return found, "\n".join([*rows, "", f"last against first: {_shown(found.last_against_first)}"])
 
 
-def _overlap(run: Path, recipe: str, folder: Path, number: int | None) -> tuple[Any, str]:
+def _overlap(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_overlap import compare_overlap
 
-    found = compare_overlap(run, recipe, folder, 3 if number is None else number, _tell)
+    found = compare_overlap(asked.run, asked.recipe, asked.folder, asked.count(3), _tell)
     return found, found.table
 
 
-def _carry(run: Path, recipe: str, folder: Path, number: int | None) -> tuple[Any, str]:
+def _carry(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_carry import compare_carry
 
-    found = compare_carry(run, recipe, folder, 3 if number is None else number)
+    found = compare_carry(asked.run, asked.recipe, asked.folder, asked.count(3))
     return found, found.table
 
 

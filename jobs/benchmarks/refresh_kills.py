@@ -8,8 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from jobs.benchmarks.refresh_line import LineState, TrialLine, state_of
 from pipelines.refresh.store import RefreshStore
@@ -48,13 +47,12 @@ class RefreshKills:
 
 
 def compare_kills(
-    run: Path, recipe: str, folder: Path, num_runs: int, seed: int = 0, progress: Callable[[object], None] | None = None
+    calm: TrialLine, num_runs: int, seed: int = 0, progress: Callable[[object], None] | None = None
 ) -> RefreshKills:
-    """Do three nights undisturbed; then three with one killed and one run twice; then kill the second night again
-    and again, each time from the first night's state.
+    """Do three nights undisturbed on a new line; then three with one killed and one run twice; then kill the second
+    night again and again, each time from the first night's state. All lines lie beside the undisturbed one.
     """
-    tell, generator = progress or (lambda _: None), random.Random(seed)
-    calm = TrialLine(run, recipe, folder / "calm", opens_gate=True)
+    tell, generator, folder = progress or (lambda _: None), random.Random(seed), calm.store.parent
     began_s = time.monotonic()
     calm.finish_night(DATES[0])
     shutil.copytree(calm.store, folder / "first")
@@ -69,7 +67,7 @@ def compare_kills(
     tell(f"three nights, one killed, one run twice: {'equal' if equal else 'DIFFERENT'}")
     runs = []
     for number in range(num_runs):
-        line = TrialLine(run, recipe, folder / f"killed-{number}", opens_gate=True)
+        line = replace(calm, store=folder / f"killed-{number}")
         shutil.copytree(folder / "first", line.store)
         runs.append(_killed(line, DATES[1], generator.uniform(0.0, 1.0) * night_s, second))
         shutil.rmtree(line.store)

@@ -25,6 +25,8 @@ class TrialLine:
     recipe: str
     store: Path
     seed: int = 0
+    on_ray: bool = False
+    """Whether nights that are programs of their own work on a Ray of their own."""
     opens_gate: bool = False
     """Whether nights that are programs of their own promote every candidate (`refresh_open_gate`)."""
 
@@ -41,7 +43,8 @@ class TrialLine:
         options = {"run": self.run, "store": self.store, "recipe": self.recipe, "seed": self.seed, "date": date}
         told = [f"--{name}={value}" for name, value in options.items()]
         program = ["jobs.benchmarks.refresh_open_gate"] if self.opens_gate else ["jobs", "refresh"]
-        command = [sys.executable, "-m", *program, *told, "--in-process", "--tracking-uri=none"]
+        where = [] if self.on_ray else ["--in-process"]
+        command = [sys.executable, "-m", *program, *told, *where, "--tracking-uri=none"]
         # The interpreter that runs this, on arguments of our own.
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603
 

@@ -55,17 +55,17 @@ class NightsInARow:
 
 
 def run_nights(
-    run: Path, recipe: str, folder: Path, num_nights: int, progress: Callable[[object], None]
+    run: Path, recipe: str, folder: Path, num_nights: int, line_seed: int, progress: Callable[[object], None]
 ) -> NightsInARow:
     """Do so many nights, then have every champion sing the report prompts; what is done is not done again."""
-    line = TrialLine(run, recipe, folder / "nights").setting()
+    line = TrialLine(run, recipe, folder / f"nights-{line_seed}").setting(line_seed)
     setting = replace(line, config=replace(line.config, has_report=False))
     nights = []
     for number in range(num_nights):
         nights.append(_night(setting, (_FIRST + timedelta(days=number)).isoformat()))
         progress(nights[-1])
     champions = _champions(setting)
-    means = {entry.digest: _means(setting, entry, folder / "report") for entry in champions}
+    means = {entry.digest: _means(setting, entry, folder / f"report-{line_seed}") for entry in champions}
     told = []
     for place, entry in enumerate(champions):
         before = (
