@@ -62,7 +62,7 @@ def compare_kills(
     second = state_of(calm.store)
     calm.finish_night(DATES[2])
     tell(f"undisturbed: {time.monotonic() - began_s:.1f} s for three nights, {night_s:.1f} s for the second")
-    three, unchanged = _three_nights(TrialLine(run, recipe, folder / "three", opens_gate=True), night_s, generator)
+    three, unchanged = _three_nights(replace(calm, store=folder / "three"), night_s, generator)
     equal = three == state_of(calm.store)
     tell(f"three nights, one killed, one run twice: {'equal' if equal else 'DIFFERENT'}")
     runs = []
