@@ -21,6 +21,7 @@ from pipelines.observability.catalogue import NightOutcome
 from pipelines.observability.kept_values import FILE_NAME, kept_metrics
 from pipelines.observability.logs import log_context
 from pipelines.refresh.collection import collect
+from pipelines.refresh.commits import ROLLBACK
 from pipelines.refresh.hands import Hands
 from pipelines.refresh.hands_in_process import InProcessHands
 from pipelines.refresh.hands_on_ray import RayHands
@@ -90,6 +91,8 @@ def do_rollback(options: RollbackOptions) -> int:
             f"champion is {commit.champion.digest[:12]} already, by commit {commit.commit_id[:12]}; another one comes "
             "back by --to and the beginning of its SHA-256"
         )
+    if commit.kind != ROLLBACK:
+        return 0
     tracker = open_tracker(options.store, options.tracking_uri)
     track_rollback(tracker, registered_line(options.recipe), store, commit)
     waiting = tracker.close()
