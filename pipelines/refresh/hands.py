@@ -51,7 +51,7 @@ class Examination:
 
 
 class Hands(Protocol):
-    """Where a night's work is done; what it gives does not depend on where."""
+    """Where a night's work is done; beyond the last digits of scores, what it gives does not depend on where."""
 
     @property
     def overlaps(self) -> bool:
