@@ -43,6 +43,7 @@ from pipelines.refresh.training_steps import AxisTraining, align, planned
 
 _DATES = ("2026-01-01", "2026-01-02")
 _CORES = 2
+_PROMPTS, _CHUNKS = 48, 6
 _STAGES = ("sample", "score", "train")
 
 
@@ -102,7 +103,7 @@ def compare_overlap(
     """Do a night whose pairs are trained on, then the next night's songs and that training in both arms, in turns."""
     with ray_cluster():
         shutil.rmtree(folder, ignore_errors=True)
-        line = TrialLine(run, recipe, folder / "store").setting()
+        line = _chunked(TrialLine(run, recipe, folder / "store").setting())
         actors = _Actors(line.context.config.sampling)
         champion = night_without_training(replace(line, hands=ActorHands(actors, overlaps=True)), _DATES[0])
         progress("the first night's pairs are there")
@@ -254,6 +255,13 @@ class _Round:
     def _cpu_s(self) -> dict[str, float]:
         processes = {**dict(zip(_STAGES, self.actors.pids, strict=True)), "driver": os.getpid()}
         return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in processes.items()}
+
+
+def _chunked(setting: NightSetting) -> NightSetting:
+    """With six chunks of prompts in a night, as the demo has them: a single one leaves nothing to do at once."""
+    number = min(_PROMPTS, setting.config.prompts.num_pair)
+    several = replace(setting.config, prompts_per_night=number, prompts_per_chunk=max(1, number // _CHUNKS))
+    return replace(setting, config=several)
 
 
 def _least(setting: NightSetting) -> NightSetting:
