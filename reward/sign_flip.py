@@ -16,7 +16,7 @@ from levo.song.arrays import Array
 _MOST_EXACT = 12
 _NUM_DRAWS = 20_000
 _MOST_DRAWS = 1 << 24
-_DRAWS_PER_BLOCK = 1 << 15
+_DRAWS_PER_BLOCK = 1 << 11
 _DRAWS_PER_LEVEL = 20
 _ENOUGH = 1000
 """Patterns as good as the one seen, after which no more are drawn: their share is known to some 3 %."""
