@@ -84,6 +84,7 @@ def test_real_models_separate_hear_tag_and_judge(recordings: Path, tmp_path: Pat
     assert len({versions[name] for name in model_names}) == 6
 
 
+@pytest.mark.slow
 def test_one_stage_at_a_time_gives_the_same_corpus(recordings: Path, tmp_path: Path, real: list[str]) -> None:
     options = [*real, "--no-stem-gate"]
     whole = prepared(recordings, tmp_path / "whole", options)

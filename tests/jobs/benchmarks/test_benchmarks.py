@@ -23,6 +23,7 @@ def test_both_arms_of_the_training_benchmark_take_the_same_steps() -> None:
         assert ours() == pytest.approx(theirs(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_arms_run_in_processes_of_their_own() -> None:
     found = compare_training(SMALL, num_rounds=1)
     assert {arm: len(one.seconds) for arm, one in found.arms.items()} == dict.fromkeys(ARMS, 2)
