@@ -43,7 +43,7 @@ from pipelines.refresh.training_steps import AxisTraining, align, planned
 
 _DATES = ("2026-01-01", "2026-01-02")
 _CORES = 2
-_PROMPTS, _CHUNKS = 48, 6
+_PROMPTS, _CHUNKS, _WARM_STEPS = 48, 6, 4
 _STAGES = ("sample", "score", "train")
 
 
@@ -108,7 +108,7 @@ def compare_overlap(
         champion = night_without_training(replace(line, hands=ActorHands(actors, overlaps=True)), _DATES[0])
         progress("the first night's pairs are there")
         warm = _Round(_least(line), actors, champion, folder / "warm")
-        warm.run(overlaps=True, prompts=1, steps=1)
+        warm.run(overlaps=True, prompts=1, steps=_WARM_STEPS)
         arms: dict[bool, list[OverlapArm]] = {False: [], True: []}
         for number in range(num_rounds):
             for overlaps in (False, True):
