@@ -16,15 +16,8 @@ def asked_dates(one: str | None, backfill: str | None, resume: bool, store: Refr
     if backfill is not None:
         return _range(backfill)
     if resume:
-        return unfinished(store)
+        return store.unfinished_nights()
     raise ValueError("no night is asked for; give --date 2026-11-26, --backfill 2026-11-01..2026-11-07 or --resume")
-
-
-def unfinished(store: RefreshStore) -> tuple[str, ...]:
-    """Nights that have attempts and no commit, the oldest first."""
-    done = {commit.night.date for commit in store.commits.history() if commit.night is not None}
-    begun = {attempt.parent.name for attempt in store.nights.glob("*/attempt-*")}
-    return tuple(sorted(begun - done))
 
 
 def _range(text: str) -> tuple[str, ...]:

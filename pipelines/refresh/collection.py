@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.refresh.commits import Commit, CommitLog, ModelEntry, NightRecord
+from pipelines.refresh.commits import Commit, CommitLog, ModelEntry
 from pipelines.refresh.pool import read_pool
 from pipelines.refresh.store import RefreshStore
 
@@ -49,23 +49,14 @@ def collect(
                 removed.append(path.relative_to(store.folder).as_posix())
 
     remove(_attempts_unnamed(store, history))
-    if not _unfinished(store, history):
+    if not store.unfinished_nights():
         remove(_others_unnamed(store, history))
     return Collected(tuple(removed))
 
 
-def _nights(history: Sequence[Commit]) -> list[NightRecord]:
-    return [commit.night for commit in history if commit.night is not None]
-
-
-def _unfinished(store: RefreshStore, history: Sequence[Commit]) -> list[Path]:
-    """Attempts at nights that were not committed."""
-    dates = {night.date for night in _nights(history)}
-    return [one for one in store.nights.glob("*/attempt-*") if one.parent.name not in dates]
-
-
 def _attempts_unnamed(store: RefreshStore, history: Sequence[Commit]) -> list[Path]:
-    kept = {store.folder / place for night in _nights(history) for place in night.attempts}
+    nights = [commit.night for commit in history if commit.night is not None]
+    kept = {store.folder / place for night in nights for place in night.attempts}
     return [one for one in sorted(store.nights.glob("*/attempt-*")) if one not in kept]
 
 

@@ -36,6 +36,12 @@ class RefreshStore:
         """The attempts of one night, and its journal."""
         return self.nights / date
 
+    def unfinished_nights(self) -> tuple[str, ...]:
+        """The dates of nights that have attempts and no commit, the oldest first."""
+        done = {commit.night.date for commit in self.commits.history() if commit.night is not None}
+        begun = {attempt.parent.name for attempt in self.nights.glob("*/attempt-*")}
+        return tuple(sorted(begun - done))
+
     @property
     def pairs(self) -> SnapshotStore:
         """Snapshots of the pool; the head's commit says which counts."""
