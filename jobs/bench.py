@@ -64,7 +64,7 @@ class BenchOptions:
     run: Path = Path("out/demo")
     """For `refresh`: a run of `--recipe`, trained at least."""
     on_ray: bool = False
-    """For `refresh`, kills: nights on a Ray of their own instead of in their process."""
+    """For `refresh`, kills, the gate and nights: work on a Ray of their own instead of in their process."""
     json: bool = False
     """Print JSON in place of the table."""
 

@@ -25,6 +25,7 @@ class RefreshTrial:
     seed: int = 0
     """Of the moments of kills, and of a line's prompts and songs."""
     on_ray: bool = False
+    """For kills, the gate and nights."""
 
     def count(self, usual: int) -> int:
         """The number that was asked for, or the usual one."""
@@ -59,8 +60,10 @@ def _kills(asked: RefreshTrial) -> tuple[Any, str]:
 
 def _gate(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_gate import EQUAL, WORSE, try_gate
+    from jobs.benchmarks.refresh_line import TrialLine
 
-    found = try_gate(asked.run, asked.recipe, asked.folder, asked.count(10), _tell)
+    line = TrialLine(asked.run, asked.recipe, asked.folder, on_ray=asked.on_ray)
+    found = try_gate(line, asked.count(10), _tell)
     rows = ["| candidate | refused | of |", "|---|---|---|"]
     for name in (WORSE, EQUAL):
         told = [one for one in found if one.candidate == name]
@@ -69,9 +72,11 @@ def _gate(asked: RefreshTrial) -> tuple[Any, str]:
 
 
 def _nights(asked: RefreshTrial) -> tuple[Any, str]:
+    from jobs.benchmarks.refresh_line import TrialLine
     from jobs.benchmarks.refresh_nights import run_nights
 
-    found = run_nights(asked.run, asked.recipe, asked.folder, asked.count(10), asked.seed, _tell)
+    line = TrialLine(asked.run, asked.recipe, asked.folder / f"nights-{asked.seed}", on_ray=asked.on_ray)
+    found = run_nights(line, asked.count(10), asked.seed, _tell)
     rows = ["| night | new pairs | aged | drift | trained on | gate | champion |", "|---|---|---|---|---|---|---|"]
     rows += [
         f"| {one.date} | {one.num_new_pairs} | {one.num_aged} | {one.policy_drift:.3f} | "

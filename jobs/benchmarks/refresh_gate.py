@@ -1,6 +1,6 @@
 """The gate on candidates whose worth is known: one trained on swapped pairs, and the champion itself on other seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,22 +35,28 @@ class GateTrial:
     gains: dict[str, tuple[float, float, float]]
 
 
-def try_gate(
-    run: Path, recipe: str, folder: Path, num_seeds: int, progress: Callable[[object], None]
-) -> tuple[GateTrial, ...]:
-    """Ask a fresh gate about both candidates, once a seed; a seed changes prompts, songs and the order of training."""
+def try_gate(line: TrialLine, num_seeds: int, progress: Callable[[object], None]) -> tuple[GateTrial, ...]:
+    """Ask a fresh gate about both candidates, once a seed, each on a line of its own beneath the given one's store; a
+    seed changes prompts, songs and the order of training.
+    """
     trials = []
     for seed in range(num_seeds):
-        setting = _roomy(TrialLine(run, recipe, folder / f"seed-{seed}").setting(line_seed=seed))
-        champion = night_without_training(setting, _DATE)
-        places = SongPlaces(folder / f"seed-{seed}" / "trial", folder / "marks")
-        worse = _swapped(setting, champion, folder / f"seed-{seed}" / "swapped", seed)
-        old = gate_songs(setting, champion, champion.digest, 0, places)
-        for name, candidate, label in ((WORSE, worse, ""), (EQUAL, champion, "-again")):
-            new = gate_songs(setting, candidate, candidate.digest, 0, places, label)
-            trials.append(_trial(name, seed, judge(setting, 0, old, new)))
-            progress(trials[-1])
+        folder = line.store / f"seed-{seed}"
+        with replace(line, store=folder).opened(line_seed=seed) as opened:
+            for trial in _asked(_roomy(opened), folder, seed):
+                progress(trial)
+                trials.append(trial)
     return tuple(trials)
+
+
+def _asked(setting: NightSetting, folder: Path, seed: int) -> Iterator[GateTrial]:
+    champion = night_without_training(setting, _DATE)
+    places = SongPlaces(folder / "trial", folder.parent / "marks")
+    worse = _swapped(setting, champion, folder / "swapped", seed)
+    old = gate_songs(setting, champion, champion.digest, 0, places)
+    for name, candidate, label in ((WORSE, worse, ""), (EQUAL, champion, "-again")):
+        new = gate_songs(setting, candidate, candidate.digest, 0, places, label)
+        yield _trial(name, seed, judge(setting, 0, old, new))
 
 
 def _roomy(setting: NightSetting) -> NightSetting:

@@ -2,15 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jobs.cluster import ray_cluster
 from jobs.recipes.loop import recipe_named
 from jobs.recipes.refresh import refresh_named
 from pipelines.loop.context import LoopContext
 from pipelines.loop.places import RunPlaces
 from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.hands_in_process import InProcessHands
+from pipelines.refresh.hands_on_ray import RayHands
 from pipelines.refresh.night import run_night
 from pipelines.refresh.pool import PooledPair, read_pool
 from pipelines.refresh.setting import NightSetting, open_setting
@@ -26,7 +30,7 @@ class TrialLine:
     store: Path
     seed: int = 0
     on_ray: bool = False
-    """Whether nights that are programs of their own work on a Ray of their own."""
+    """Whether nights work on a Ray: one of their own, where they are programs of their own."""
     opens_gate: bool = False
     """Whether nights that are programs of their own promote every candidate (`refresh_open_gate`)."""
 
@@ -37,6 +41,20 @@ class TrialLine:
         if line_seed is not None:
             config = replace(config, seed=line_seed)
         return open_setting(context, config, RefreshStore(self.store), InProcessHands(context.config.sampling))
+
+    @contextmanager
+    def opened(self, line_seed: int) -> Iterator[NightSetting]:
+        """The line in this process, its work on a Ray of this machine where `on_ray` says so."""
+        setting = self.setting(line_seed)
+        if not self.on_ray:
+            yield setting
+            return
+        with ray_cluster():
+            hands = RayHands(setting.context.config, (self.store / "serving" / "model").resolve())
+            try:
+                yield replace(setting, hands=hands)
+            finally:
+                hands.close()
 
     def start_night(self, date: str) -> "subprocess.Popen[str]":
         """`levo refresh` for a date, in a process of its own."""

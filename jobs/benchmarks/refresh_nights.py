@@ -54,18 +54,20 @@ class NightsInARow:
     last_against_first: MeanInterval | None
 
 
-def run_nights(
-    run: Path, recipe: str, folder: Path, num_nights: int, line_seed: int, progress: Callable[[object], None]
-) -> NightsInARow:
+def run_nights(line: TrialLine, num_nights: int, line_seed: int, progress: Callable[[object], None]) -> NightsInARow:
     """Do so many nights, then have every champion sing the report prompts; what is done is not done again."""
-    line = TrialLine(run, recipe, folder / f"nights-{line_seed}").setting(line_seed)
-    setting = replace(line, config=replace(line.config, has_report=False))
+    with line.opened(line_seed) as opened:
+        setting = replace(opened, config=replace(opened.config, has_report=False))
+        return _in_a_row(setting, num_nights, line.store.parent / f"report-{line_seed}", progress)
+
+
+def _in_a_row(setting: NightSetting, num_nights: int, report: Path, progress: Callable[[object], None]) -> NightsInARow:
     nights = []
     for number in range(num_nights):
         nights.append(_night(setting, (_FIRST + timedelta(days=number)).isoformat()))
         progress(nights[-1])
     champions = _champions(setting)
-    means = {entry.digest: _means(setting, entry, folder / f"report-{line_seed}") for entry in champions}
+    means = {entry.digest: _means(setting, entry, report) for entry in champions}
     told = []
     for place, entry in enumerate(champions):
         before = (
