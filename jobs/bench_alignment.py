@@ -21,7 +21,7 @@ from pipelines.loop.context import LoopContext
 from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate
 from pipelines.loop.evaluation_steps import ABSENT_METRICS
 from pipelines.loop.metrics import METRICS
-from pipelines.loop.model_steps import BASE
+from pipelines.loop.model_names import BASE
 from pipelines.loop.rivals import RIVALS, score_corpus, train_rivals
 from pipelines.loop.sampling_steps import sample_sets
 from pipelines.loop.scoring_steps import required_scores, score_sets

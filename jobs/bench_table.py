@@ -14,8 +14,8 @@ from pipelines.loop.metrics import (
     SIMILARITY_TO_PROMPT,
     SIMILARITY_TO_TEXT,
 )
+from pipelines.loop.model_names import INTERPOLATED
 from pipelines.loop.rivals import RIVALS
-from pipelines.loop.song_sets import INTERPOLATED
 
 ROWS = (*REPORTED, *RIVALS)
 

@@ -37,7 +37,7 @@ from pipelines.loop.context import LoopContext
 from pipelines.loop.evaluation import EvaluationTable
 from pipelines.loop.evaluation_steps import AUDIO_PROMPT_ARMS, REPORTED, evaluate_models
 from pipelines.loop.metrics import METRICS, SIMILARITY_TO_PROMPT
-from pipelines.loop.model_steps import BASE
+from pipelines.loop.model_names import BASE
 from pipelines.loop.records import PromptRow, ScoredRow
 from pipelines.loop.scoring_steps import required_scores
 from pipelines.loop.song_sets import SongSet, prompts_of

@@ -14,7 +14,7 @@ from pipelines.loop.evaluation import EvaluationTable
 from pipelines.loop.evaluation_steps import Evaluation
 from pipelines.loop.fitting import read_scorer_noise
 from pipelines.loop.metrics import HELD_OUT_METRIC, PAIR_METRIC
-from pipelines.loop.model_steps import BASE
+from pipelines.loop.model_names import BASE
 from pipelines.loop.records import ScoredRow
 from pipelines.loop.section_order import sections_in_order
 from pipelines.loop.song_sets import SongSet, prompts_of

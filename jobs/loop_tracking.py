@@ -5,9 +5,8 @@ so what a crash or a dead server lost is added. What cannot be read costs a warn
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from jobs.lineage.code import code_tags
 from jobs.lineage.models import Results
@@ -16,6 +15,7 @@ from jobs.lineage.phases import TrainingPhase
 from jobs.lineage.records import TRAINING, StepLineage
 from jobs.lineage.steps import report_lineage, step_lineage
 from jobs.summary import Summary
+from jobs.tracking.numbers import numbers_in
 from jobs.tracking.protocol import RunStatus, TrackedRun, Tracker
 from jobs.tracking.system_metrics import system_metrics
 from levo.training.loop import LoggedStep
@@ -123,18 +123,6 @@ class TrackedStep:
                 run.log_tags(result.tags())
                 run.log_metrics({"wall_s": result.wall_s})
         run.finish()
-
-
-def numbers_in(result: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """All numbers of a nested result, named by their path."""
-    numbers: dict[str, float] = {}
-    for name, value in result.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            numbers |= numbers_in(value, f"{path}.")
-        elif isinstance(value, int | float):
-            numbers[path] = float(value)
-    return numbers
 
 
 def _log_interval(run: TrackedRun, logged: LoggedStep) -> None:

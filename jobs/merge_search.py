@@ -14,7 +14,8 @@ from levo.alignment.search import Goal, Limit, SearchPlan, choose
 from levo.model.store import model_digest
 from levo.song.files import write_json
 from levo.song.scores import Metric
-from pipelines.loop.evaluation_steps import base_means, merge_name, search_goal, search_mixtures, search_record
+from pipelines.loop.evaluation_steps import base_means, merge_name, search_goal, search_mixtures
+from pipelines.loop.merge_goal import search_record
 from pipelines.loop.metrics import METRICS
 from pipelines.loop.model_steps import publish_model
 from pipelines.loop.serving import stop_sampling

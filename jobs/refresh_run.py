@@ -24,7 +24,6 @@ from pipelines.refresh.collection import collect
 from pipelines.refresh.commits import ROLLBACK
 from pipelines.refresh.hands import Hands
 from pipelines.refresh.hands_in_process import InProcessHands
-from pipelines.refresh.hands_on_ray import RayHands
 from pipelines.refresh.held_line import HeldLine, held_line
 from pipelines.refresh.lease import LostLeaseError
 from pipelines.refresh.line import first_champion
@@ -168,6 +167,8 @@ def _hands(options: RefreshOptions, context: LoopContext, stack: ExitStack) -> H
     """Hands for as long as the stack is open; services that run by then for somebody else are left to them."""
     if options.in_process:
         return InProcessHands(context.config.sampling)
+    from pipelines.refresh.hands_on_ray import RayHands
+
     stack.enter_context(ray_cluster())
     hands = RayHands(context.config, (options.store / "serving" / "model").resolve())
 

@@ -6,9 +6,18 @@ from dataclasses import dataclass, replace
 
 from jobs.lineage.code import code_tags
 from jobs.lineage.parameters import flat_parameters
-from jobs.loop_tracking import numbers_in
-from jobs.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS
-from jobs.tracking.protocol import DatasetReference, ModelReference, Parameter, RunStatus, TrackedRun, Tracker
+from jobs.tracking.numbers import numbers_in
+from jobs.tracking.protocol import (
+    CANDIDATE,
+    CHAMPION,
+    PREVIOUS,
+    DatasetReference,
+    ModelReference,
+    Parameter,
+    RunStatus,
+    TrackedRun,
+    Tracker,
+)
 from jobs.tracking.system_metrics import system_metrics
 from levo.song.digest import digest_json
 from levo.training.loop import LoggedStep

@@ -29,13 +29,14 @@ from pipelines.loop.config import SamplingConfig
 from pipelines.loop.context import LoopContext
 from pipelines.loop.following import Followed, check_named
 from pipelines.loop.http_serving import HttpConfig, model_names, song_application
+from pipelines.loop.model_pointer import write_pointer
 from pipelines.loop.places import RunPlaces
 from pipelines.loop.prompts import PROMPTS
 from pipelines.loop.records import PromptRow
 from pipelines.loop.sampling_steps import serving_config
 from pipelines.loop.scoring_steps import songs_pipeline, sound_folder
 from pipelines.loop.served_scoring import ScoringConfig, scoring_application
-from pipelines.loop.serving import ServingConfig, write_pointer
+from pipelines.loop.serving import ServingConfig
 from pipelines.loop.song_orders import OrderTaker
 
 _DEFAULT_MODEL = "interpolated"

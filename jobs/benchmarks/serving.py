@@ -31,14 +31,8 @@ from pipelines.generation.in_process import SingingConfig
 from pipelines.generation.singer import Asked
 from pipelines.loop.following import FollowedPointer
 from pipelines.loop.http_serving import Address, HttpConfig, SongFront, start_http
-from pipelines.loop.serving import (
-    APPLICATION,
-    SamplingService,
-    ServingConfig,
-    SongReplica,
-    stop_sampling,
-    write_pointer,
-)
+from pipelines.loop.model_pointer import write_pointer
+from pipelines.loop.serving import APPLICATION, SamplingService, ServingConfig, SongReplica, stop_sampling
 from pipelines.loop.song_orders import OrderTaker
 
 SWAP, KILL_REPLICA, KILL_FRONT = "weights swapped", "replica killed", "front killed"

@@ -10,9 +10,8 @@ from levo.song.digest import digest_file, digest_json
 from pipelines.corpus.embedded import CODEC, MUSICALITY, RECOGNISER, TAGGER
 from pipelines.loop.context import LoopContext
 from pipelines.loop.fitting import DEFECTS, SIMILARITY, TAG_AGREEMENT
-from pipelines.loop.model_steps import BASE, INITIAL
+from pipelines.loop.model_names import BASE, INITIAL, INTERPOLATED
 from pipelines.loop.rivals import RIVALS
-from pipelines.loop.song_sets import INTERPOLATED
 
 TOKENIZER = "tokenizer"
 SIMILARITY_JUDGE, MUSICALITY_JUDGE = "similarity-judge", "musicality-judge"

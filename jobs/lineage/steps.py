@@ -19,18 +19,15 @@ from jobs.lineage.models import (
     RunModels,
 )
 from jobs.lineage.records import EVALUATION, INPUT, OUTPUT, TRAINING, DatasetUse, MadeModel, StepLineage
-from jobs.tracking.protocol import DatasetReference, ModelReference
+from jobs.tracking.protocol import CANDIDATE, DatasetReference, ModelReference
 from levo.song.scores import Axis
 from pipelines.corpus.embedded import CODEC
 from pipelines.loop.context import LoopContext
 from pipelines.loop.evaluation_steps import ALIGNED, REPORTED
 from pipelines.loop.metrics import MUSICAL_DEFECTS, MUSICALITY, SIMILARITY_TO_TEXT, TAG_AGREEMENT
-from pipelines.loop.model_steps import BASE, INITIAL
+from pipelines.loop.model_names import BASE, INITIAL, INTERPOLATED
 from pipelines.loop.preferences import MIXED
-from pipelines.loop.song_sets import INTERPOLATED, PAIR_SONGS
-
-CANDIDATE = "candidate"
-"""The registry's alias of what goes to the gate next: every run's interpolation, whether within the limits or not."""
+from pipelines.loop.song_sets import PAIR_SONGS
 
 _JUDGES = {
     SIMILARITY_TO_TEXT.name: SIMILARITY_JUDGE,

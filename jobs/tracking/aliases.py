@@ -6,9 +6,8 @@ from mlflow.exceptions import MlflowException
 from jobs.tracking.delivery import EventRefusedError, SinkUnavailableError
 from jobs.tracking.mlflow_connection import asking_mlflow, open_client
 from jobs.tracking.mlflow_models import SHA256, URI
-from jobs.tracking.protocol import ModelReference
+from jobs.tracking.protocol import CHAMPION, ModelReference
 
-CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 _NO_SUCH_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 

@@ -14,6 +14,9 @@ from typing import Protocol
 Parameter = str | int | float | bool | None
 GIT_COMMIT = "git_commit"
 """The tag that names the code's commit."""
+CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
+"""Aliases in the registry: what goes to the gate next (of a run its interpolation, within the limits or not), what the
+gate let through, and the one before."""
 
 
 class RunStatus(StrEnum):

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from levo.model.config import LeLMConfig
-from levo.model.lelm import LeLM
+from levo.model.lelm import LeLM, empty_lelm
 from levo.model.tokenizer import ConditionEncoder
 from levo.song.digest import digest_bytes, digest_file
 from levo.song.files import staged_folder
@@ -54,8 +54,7 @@ def load_model(folder: Path, *, device: torch.device | str = "cpu", dtype: torch
     """Read a model folder; raises `ModelFolderError` with the tensor's name where a shape does not fit."""
     config = load_config(folder)
     weights = _read_weights(folder / WEIGHTS_FILE)
-    with torch.device("meta"):
-        model = LeLM(config)
+    model = empty_lelm(config)
     check_shapes(weights, model, folder)
     model.load_state_dict(weights, strict=True, assign=True)
     encoder = ConditionEncoder(folder / TOKENIZER_FOLDER, config)

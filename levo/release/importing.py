@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from levo.model.config import LeLMConfig
-from levo.model.lelm import LeLM
+from levo.model.lelm import empty_lelm
 from levo.model.safetensors_files import SafetensorsWriter
 from levo.model.store import CONFIG_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE, model_digest
 from levo.model.tokenizer import TOKENIZER_FILES, base_vocabulary
@@ -100,8 +100,7 @@ def release_rules(model: Path) -> TextRules | None:
 
 def expected_shapes(config: LeLMConfig) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor of a model, without making one."""
-    with torch.device("meta"):
-        return {name: tuple(tensor.shape) for name, tensor in LeLM(config).state_dict().items()}
+    return {name: tuple(tensor.shape) for name, tensor in empty_lelm(config).state_dict().items()}
 
 
 class Fingerprint:

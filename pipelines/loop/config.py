@@ -7,6 +7,7 @@ from levo.model.config import LeLMConfig
 from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import SamplingParameters
 from levo.song.scores import Axis
+from levo.training.phases import PhaseConfig
 from levo.training.precision import Precision
 from pipelines.rendered.noise import NoiseShares
 from pipelines.rendered.world import WorldConfig
@@ -119,6 +120,15 @@ class TrainingConfig:
     """Keep the layers' inputs alone and compute the rest twice."""
     compile_layers: bool = False
     """Have torch compile the layers first."""
+
+    def applied_to(self, phase: PhaseConfig) -> PhaseConfig:
+        """A phase with what is said here of memory and speed."""
+        return replace(
+            phase,
+            chunked_loss=self.chunked_loss,
+            recompute_activations=self.recompute_activations,
+            compile_layers=self.compile_layers,
+        )
 
 
 @dataclass(frozen=True, slots=True)

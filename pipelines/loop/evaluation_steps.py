@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
-from typing import Any
 
 from levo.alignment.interpolation import WeightedModel, merge_models
-from levo.alignment.search import Coefficients, Goal, Limit, SearchPlan, Trial, choose, search
+from levo.alignment.search import Coefficients, Goal, SearchPlan, Trial, choose, search
 from levo.model.store import model_digest
 from levo.song.prompt import PromptSet
 from levo.song.scores import Axis
@@ -15,29 +13,19 @@ from pipelines.loop.config import MergeConfig
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.evaluation import EvaluationCell, EvaluationTable, evaluate, mean_scores
+from pipelines.loop.merge_goal import best_trial, goal_over, search_record
 from pipelines.loop.metrics import (
     FRECHET_AUDIO_DISTANCE,
     METRICS,
-    MUSICALITY,
-    PHONEME_ERROR_RATE,
     SIMILARITY_TO_PROMPT,
-    SIMILARITY_TO_TEXT,
 )
-from pipelines.loop.model_steps import BASE, publish_model
+from pipelines.loop.model_names import BASE, CONTROL, INTERPOLATED
+from pipelines.loop.model_steps import publish_model
 from pipelines.loop.preferences import MIXED
 from pipelines.loop.records import ScoredRow
 from pipelines.loop.sampling_steps import sample_sets
 from pipelines.loop.scoring_steps import required_scores, score_sets
-from pipelines.loop.song_sets import (
-    CONTROL,
-    INTERPOLATED,
-    LONG_REPORTED,
-    RIGHT_AUDIO_SONGS,
-    WRONG_AUDIO_SONGS,
-    SongSet,
-    prompts_of,
-    scores_of,
-)
+from pipelines.loop.song_sets import LONG_REPORTED, RIGHT_AUDIO_SONGS, WRONG_AUDIO_SONGS, SongSet, prompts_of, scores_of
 
 ALIGNED = tuple(axis.value for axis in Axis)
 REPORTED = (CONTROL, BASE, *ALIGNED, MIXED, INTERPOLATED)
@@ -114,57 +102,14 @@ def search_mixtures(context: LoopContext, goal: Goal, plan: SearchPlan, progress
     return search(evaluated, goal, plan)
 
 
-def search_record(trials: Sequence[Trial], goal: Goal) -> dict[str, Any]:
-    """What was tried, and why what was refused was refused, as plain values."""
-    return {
-        "trials": [{"coefficients": list(trial.coefficients), "metrics": dict(trial.metrics)} for trial in trials],
-        "refused": [
-            {"coefficients": list(one), "reasons": list(reasons)} for one, reasons in choose(trials, goal).refused
-        ],
-    }
-
-
 def base_means(context: LoopContext) -> dict[str, float]:
     """What the search holds mixtures against: the base's means on the search prompts."""
     return mean_scores(required_scores(context, SongSet(BASE, PromptSet.SEARCH)))
 
 
-def best_trial(trials: Sequence[Trial], goal: Goal) -> Trial:
-    """The best within the limits, or where every one breaks a limit the one of lowest phoneme error."""
-    return choose(trials, goal).best or min(trials, key=_error_rate)
-
-
-def _error_rate(trial: Trial) -> float:
-    """One whose songs were all refused is the last choice."""
-    value = trial.metrics.get(PHONEME_ERROR_RATE.name)
-    return inf if value is None else value
-
-
 def search_goal(context: LoopContext) -> Goal:
     """The recipe's goal over what the base reaches on the search prompts."""
     return goal_over(base_means(context), context.config.merge)
-
-
-def goal_over(base: Mapping[str, float], config: MergeConfig) -> Goal:
-    """Lowest phoneme error, with no more loss on the other axes than the recipe allows, by the search songs' means.
-
-    Raises `ValueError` where the base's own songs lack a metric: nothing can be held against it.
-    """
-    missing = [one.name for one in (SIMILARITY_TO_TEXT, SIMILARITY_TO_PROMPT, MUSICALITY) if one.name not in base]
-    if missing:
-        raise ValueError(
-            f"no song of the base for the search prompts has {', '.join(missing)}; are its judges at work?"
-        )
-    return Goal(
-        weights={PHONEME_ERROR_RATE.name: -1.0},
-        limits=(
-            *(
-                Limit(metric.name, lowest=base[metric.name] - config.max_similarity_loss)
-                for metric in (SIMILARITY_TO_TEXT, SIMILARITY_TO_PROMPT)
-            ),
-            Limit(MUSICALITY.name, lowest=base[MUSICALITY.name] - config.max_musicality_loss),
-        ),
-    )
 
 
 def report_sets() -> list[SongSet]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from levo.model.store import ModelFolderError, load_config, model_digest
-from pipelines.loop.serving import check_replacement, read_pointer
+from pipelines.loop.model_pointer import read_pointer
+from pipelines.loop.serving import check_replacement
 
 _LOG = logging.getLogger("ray.serve")
 

@@ -30,15 +30,8 @@ from levo.song.tokens import TokenGrid
 from pipelines.loop.access import NOBODY_IS_ASKED, Access, is_loopback
 from pipelines.loop.asking import answer
 from pipelines.loop.following import Followed, Follower
-from pipelines.loop.serving import (
-    APPLICATION,
-    ServingConfig,
-    SongReplica,
-    moved_pointer,
-    read_pointer,
-    song_deployment,
-    write_pointer,
-)
+from pipelines.loop.model_pointer import read_pointer, write_pointer
+from pipelines.loop.serving import APPLICATION, ServingConfig, SongReplica, moved_pointer, song_deployment
 from pipelines.loop.song_orders import FieldProblem, OrderError, OrderTaker
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404

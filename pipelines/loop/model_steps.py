@@ -25,11 +25,11 @@ from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.deepspeed_engine import ZeroOptions
 from pipelines.loop.examples import TokenizedSong, beginning, evenly_chosen, training_examples
+from pipelines.loop.model_names import BASE, INITIAL
 from pipelines.loop.preferences import MIXED, preference_phase
 from pipelines.loop.training import TrainingScale, run_phases
 from pipelines.rendered.world import TAG_VOCABULARY
 
-INITIAL, BASE = "initial", "base"
 CurveCallback = Callable[[str, LoggedStep], None]
 
 
@@ -172,7 +172,7 @@ def train_phases(
 ) -> list[PhaseResult]:
     """Run phases in turn, kept under `name`, as one fit or a fit each; what is finished is not done again."""
     training = context.config.training
-    phases = [with_options(phase, training) for phase in phases]
+    phases = [training.applied_to(phase) for phase in phases]
     total = sum(phase.num_steps for phase in phases)
     before = {phase.name: sum(other.num_steps for other in phases[:place]) for place, phase in enumerate(phases)}
 
@@ -190,16 +190,6 @@ def train_phases(
         whole = replace(phase, init_model=begins_from)
         results += run_phases([whole], folder, log, scale)
     return results
-
-
-def with_options(phase: PhaseConfig, training: TrainingConfig) -> PhaseConfig:
-    """A phase with what the recipe says of memory and speed."""
-    return replace(
-        phase,
-        chunked_loss=training.chunked_loss,
-        recompute_activations=training.recompute_activations,
-        compile_layers=training.compile_layers,
-    )
 
 
 def training_scale(training: TrainingConfig) -> TrainingScale:

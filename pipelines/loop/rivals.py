@@ -20,9 +20,8 @@ from pipelines.flow.run_folder import remove_tree
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
 from pipelines.loop.metrics import MUSICALITY, PHONEME_ERROR_RATE, SIMILARITY_TO_TEXT
+from pipelines.loop.model_names import BASE, INITIAL
 from pipelines.loop.model_steps import (
-    BASE,
-    INITIAL,
     CurveCallback,
     base_phases,
     pairs_folder,

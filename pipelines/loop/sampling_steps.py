@@ -12,19 +12,14 @@ from levo.song.prompt import PromptSet
 from pipelines.loop.config import SamplingConfig
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
+from pipelines.loop.model_names import CONTROL
+from pipelines.loop.model_pointer import read_pointer
 from pipelines.loop.prompt_trial import Asking
 from pipelines.loop.prompts import plan_of_prompt
 from pipelines.loop.records import CandidateRow
 from pipelines.loop.sampling import num_songs, sample_candidates
-from pipelines.loop.serving import (
-    SamplingService,
-    ServingConfig,
-    read_pointer,
-    running_sampling,
-    start_sampling,
-    stop_sampling,
-)
-from pipelines.loop.song_sets import CONTROL, SongSet, candidates_of, prompts_of, publish_candidates, songs_per_prompt
+from pipelines.loop.serving import SamplingService, ServingConfig, running_sampling, start_sampling, stop_sampling
+from pipelines.loop.song_sets import SongSet, candidates_of, prompts_of, publish_candidates, songs_per_prompt
 from pipelines.rendered.song import render_song
 
 

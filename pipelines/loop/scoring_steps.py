@@ -17,7 +17,8 @@ from pipelines.flow.stage import Stage
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult, prompt_source
 from pipelines.loop.fitting import read_scorer_noise
-from pipelines.loop.model_steps import BASE, pairs_folder
+from pipelines.loop.model_names import BASE
+from pipelines.loop.model_steps import pairs_folder
 from pipelines.loop.preferences import pair_candidates, publish_pairs, write_preferences
 from pipelines.loop.records import CandidateRow, ScoredRow
 from pipelines.loop.sampling import short_digest

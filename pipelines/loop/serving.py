@@ -24,9 +24,9 @@ from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.loop import EngineLoop
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import ModelFolderError, load_config, load_model
-from levo.song.files import write_bytes_atomically
 from pipelines.loop.applications import run_application, stop_application
 from pipelines.loop.asking import answers_in_order
+from pipelines.loop.model_pointer import read_pointer, write_pointer
 
 APPLICATION = "levo-sampling"
 
@@ -191,11 +191,6 @@ def stop_sampling() -> None:
     stop_application(APPLICATION)
 
 
-def write_pointer(pointer: Path, model_folder: Path) -> None:
-    """Name the running model; readers see the old name or the new one."""
-    write_bytes_atomically(pointer, str(model_folder.resolve()).encode())
-
-
 @contextmanager
 def moved_pointer(pointer: Path, model_folder: Path) -> Iterator[None]:
     """Name another model while the replicas are told of it; where they cannot follow, the old name comes back.
@@ -210,8 +205,3 @@ def moved_pointer(pointer: Path, model_folder: Path) -> Iterator[None]:
     except RayError:
         write_pointer(pointer, before)
         raise
-
-
-def read_pointer(pointer: Path) -> Path:
-    """The model folder that a pointer file names."""
-    return Path(pointer.read_text().strip())

@@ -8,13 +8,12 @@ from levo.song.schema import records_of, table_of
 from pipelines.flow.snapshot import SnapshotStore
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import prompt_source
-from pipelines.loop.model_steps import BASE
+from pipelines.loop.model_names import BASE, CONTROL
 from pipelines.loop.preferences import MIXED
 from pipelines.loop.prompt_trial import Asking, trial_prompts
 from pipelines.loop.prompts import plan_of_prompt
 from pipelines.loop.records import CandidateRow, PromptRow, ScoredRow
 
-CONTROL, INTERPOLATED = "control", "interpolated"
 LONG_REPORTED = (CONTROL, BASE)
 """Whose songs of 30 s are sampled: they take five times as long as short ones."""
 HEARD_ONCE = (CONTROL, MIXED)

@@ -18,15 +18,8 @@ from levo.song.prompt import PromptSet
 from levo.training.phases import PhaseConfig, Stage
 from pipelines.loop.context import LoopContext
 from pipelines.loop.data_steps import StepProgress, StepResult
-from pipelines.loop.model_steps import (
-    BASE,
-    INITIAL,
-    CurveCallback,
-    base_phases,
-    phase_facts,
-    publish_model,
-    train_phases,
-)
+from pipelines.loop.model_names import BASE, INITIAL
+from pipelines.loop.model_steps import CurveCallback, base_phases, phase_facts, publish_model, train_phases
 from pipelines.loop.records import CandidateRow
 from pipelines.loop.sampling_steps import sample_sets
 from pipelines.loop.scoring_steps import score_sets, score_songs, sound_folder

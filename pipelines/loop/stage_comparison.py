@@ -10,7 +10,7 @@ from pipelines.loop.context import LoopContext
 from pipelines.loop.evaluation import EvaluationCell, evaluate
 from pipelines.loop.evaluation_steps import ABSENT_METRICS
 from pipelines.loop.metrics import METRICS, PHONEME_ERROR_RATE
-from pipelines.loop.model_steps import BASE
+from pipelines.loop.model_names import BASE
 from pipelines.loop.scoring_steps import required_scores
 from pipelines.loop.song_sets import SongSet, prompts_of
 from pipelines.loop.stage_ablation import BASE_SEPARATED, WITHOUT_AR_DECODER, WITHOUT_DUAL_TRACK, WITHOUT_STAGE_2

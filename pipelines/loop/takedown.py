@@ -5,7 +5,7 @@ from pathlib import Path
 
 from levo.training.examples import ExampleStore
 from pipelines.corpus.takedown import Touched
-from pipelines.loop.model_steps import INITIAL
+from pipelines.loop.model_names import INITIAL
 from pipelines.loop.places import RunPlaces
 
 

@@ -15,18 +15,13 @@ from levo.training.results import PhaseResult
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.stage import Refusal
 from pipelines.loop.config import LoopConfig
+from pipelines.loop.model_pointer import read_pointer
 from pipelines.loop.model_steps import training_scale
 from pipelines.loop.records import CandidateRow, ScoredRow
 from pipelines.loop.sampling import Sampler
 from pipelines.loop.sampling_steps import ServedSampler, serving_config
 from pipelines.loop.served_scoring import ScoringConfig, ScoringService, start_scoring, stop_scoring
-from pipelines.loop.serving import (
-    SamplingService,
-    read_pointer,
-    running_sampling,
-    start_sampling,
-    stop_sampling,
-)
+from pipelines.loop.serving import SamplingService, running_sampling, start_sampling, stop_sampling
 from pipelines.loop.training import run_phases
 from pipelines.refresh.examining import examined
 from pipelines.refresh.hands import BATCH_SONGS, Examination, OnLog, Scorer, ScoringPipeline, Training

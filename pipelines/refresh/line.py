@@ -5,10 +5,9 @@ from pathlib import Path
 
 from levo.model.store import CONFIG_FILE, load_config, model_digest
 from pipelines.flow.snapshot import SnapshotStore
-from pipelines.loop.model_steps import BASE
+from pipelines.loop.model_names import BASE, INTERPOLATED
 from pipelines.loop.prompts import PromptRequest, draw_prompt_sets, publish_prompt_rows, publish_prompts
 from pipelines.loop.records import PromptRow
-from pipelines.loop.song_sets import INTERPOLATED
 from pipelines.refresh.commits import BEGIN, Commit, CommitLog, ModelEntry
 from pipelines.refresh.own_prompts import PromptLimits, read_own_prompts
 from pipelines.refresh.setting import NightSetting

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipelines.flow.objects import ObjectStore
 from pipelines.flow.pointers import BUCKET_SCHEME, BucketPointer, FilePointer, Pointer
 from pipelines.flow.snapshot import SnapshotStore
-from pipelines.loop.serving import read_pointer, write_pointer
+from pipelines.loop.model_pointer import read_pointer, write_pointer
 from pipelines.refresh.commits import CommitLog, ModelEntry
 
 

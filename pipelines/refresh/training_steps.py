@@ -15,9 +15,8 @@ from levo.training.phases import PhaseConfig
 from levo.training.results import MODEL_FOLDER
 from pipelines.flow.run_folder import remove_tree
 from pipelines.loop.evaluation import mean_scores
-from pipelines.loop.evaluation_steps import best_trial, goal_over, search_record
+from pipelines.loop.merge_goal import best_trial, goal_over, search_record
 from pipelines.loop.metrics import PAIR_METRIC
-from pipelines.loop.model_steps import with_options
 from pipelines.loop.preferences import preference_phase
 from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.hands import Examination, Training
@@ -57,7 +56,7 @@ def planned(
         store = write_training_pairs(active(pool, axis), prompts, setting.store.objects, folder / axis.value)
         rate, seed = alignment.learning_rate[axis], setting.context.config.seed
         phase = preference_phase(axis.value, store, champion, alignment, rate, seed, setting.precision)
-        phases.append(with_options(phase, setting.context.config.training))
+        phases.append(setting.context.config.training.applied_to(phase))
     return AxisTraining(tuple(phases), storage)
 
 

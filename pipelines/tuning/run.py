@@ -4,12 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from levo.alignment.in_process import run_phases_in_process
 from levo.alignment.pairs import PairExample, write_pairs
 from levo.model.config import LeLMConfig
-from levo.model.lelm import LeLM
+from levo.model.lelm import empty_lelm
 from levo.training.examples import TrainingExample, write_examples
 from levo.training.freezing import freeze_all_but
 from levo.training.loop import LoggedStep
@@ -87,8 +85,7 @@ def tuning_phase(config: TuningConfig, model: Path, model_config: LeLMConfig, da
 
 def sizes_of(model_config: LeLMConfig, phase: PhaseConfig) -> TrainedSizes:
     """Parameters in all and trained, counted on a model without weights."""
-    with torch.device("meta"):
-        model = LeLM(model_config)
+    model = empty_lelm(model_config)
     if phase.lora is not None:
         add_adapters(model, phase.lora, 0)
     else:

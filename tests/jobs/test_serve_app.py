@@ -12,7 +12,7 @@ from levo.model.store import ModelFolderError, load_config, save_model
 from pipelines.flow.run_folder import RunFolder
 from pipelines.loop.access import NOBODY_IS_ASKED, TOKEN_VARIABLE, Access, AccessError
 from pipelines.loop.following import FollowedPointer
-from pipelines.loop.serving import read_pointer, write_pointer
+from pipelines.loop.model_pointer import read_pointer, write_pointer
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

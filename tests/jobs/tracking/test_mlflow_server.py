@@ -12,10 +12,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from jobs.tracking.aliases import CANDIDATE, CHAMPION, PREVIOUS, aliased_model, champion_of
+from jobs.tracking.aliases import aliased_model, champion_of
 from jobs.tracking.delivery import SinkForbiddenError, SinkUnavailableError
 from jobs.tracking.mlflow_tracker import MlflowTracker
-from jobs.tracking.protocol import DatasetReference, ModelReference
+from jobs.tracking.protocol import CANDIDATE, CHAMPION, PREVIOUS, DatasetReference, ModelReference
 from jobs.tracking.system_metrics import ENABLED, system_metrics
 from tests.jobs.tracking.mlflow_server import USER, MlflowServer, free_port
 from tests.jobs.tracking.postgres import private_postgres

@@ -1,5 +1,7 @@
 """What must hold for any LeLM: causality, independence of padding and company, and who reads what."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -8,7 +10,7 @@ import torch
 from levo.model.attention import attention
 from levo.model.conditions import ConditionTokens, concatenate_conditions
 from levo.model.config import LeLMConfig, base_config, large_config, medium_config
-from levo.model.lelm import LeLM, Streams, Targets, new_lelm
+from levo.model.lelm import LeLM, Streams, Targets, empty_lelm, new_lelm
 from levo.model.parts import ModelPart, part_of
 from levo.release.layout import DEAD_TENSORS
 
@@ -198,11 +200,26 @@ def test_a_seed_names_the_weights_and_leaves_the_global_state(masked_config: LeL
     [(base_config(), 386, 2.83), (medium_config(), 386, 2.83), (large_config(), 458, 5.12)],
 )
 def test_the_released_sizes_are_met(config: LeLMConfig, num_tensors: int, billions: float) -> None:
-    with torch.device("meta"):
-        shapes = LeLM(config).state_dict()
+    shapes = empty_lelm(config).state_dict()
     dead = config.width * (2 * config.num_classes + config.num_classes + config.code_size + 2 + 2)
     assert len(shapes) + len(DEAD_TENSORS) == num_tensors
     assert (sum(tensor.numel() for tensor in shapes.values()) + dead) / 1e9 == pytest.approx(billions, abs=0.01)
+
+
+def test_an_empty_model_has_the_shapes_of_a_drawn_one_and_no_memory(masked_config: LeLMConfig) -> None:
+    empty, drawn = empty_lelm(masked_config).state_dict(), LeLM(masked_config).state_dict()
+    assert {name: (one.shape, one.dtype) for name, one in empty.items()} == {
+        name: (one.shape, one.dtype) for name, one in drawn.items()
+    }
+    assert all(one.is_meta for one in empty.values())
+
+
+def test_an_empty_model_is_made_without_the_compiler_whose_import_takes_seconds() -> None:
+    told = (
+        "import sys; from levo.model.config import base_config; from levo.model.lelm import empty_lelm; "
+        "empty_lelm(base_config()); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0
 
 
 def test_the_single_query_path_equals_scaled_dot_product_attention() -> None:

@@ -26,7 +26,8 @@ from pipelines.generation.in_process import SingingConfig
 from pipelines.loop.access import TOKEN_VARIABLE, Access, AccessError, authorization
 from pipelines.loop.following import FollowedPointer
 from pipelines.loop.http_serving import Address, HttpConfig, start_http
-from pipelines.loop.serving import ServingConfig, stop_sampling, write_pointer
+from pipelines.loop.model_pointer import write_pointer
+from pipelines.loop.serving import ServingConfig, stop_sampling
 from pipelines.loop.song_orders import OrderTaker
 from tests.pipelines.loop.test_http_serving import LENGTH, LYRICS, SquareCodec, drawn, free_address
 

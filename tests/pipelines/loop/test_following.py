@@ -12,7 +12,7 @@ import pytest
 from levo.model.lelm import new_lelm
 from levo.model.store import CONFIG_FILE, ModelFolderError, load_config, model_digest, save_model
 from pipelines.loop.following import FollowedPointer, Follower, NamedModel, check_named
-from pipelines.loop.serving import write_pointer
+from pipelines.loop.model_pointer import write_pointer
 
 
 @dataclass

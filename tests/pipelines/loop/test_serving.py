@@ -18,15 +18,14 @@ from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import ModelFolderError, load_model, save_model
 from levo.model.tokenizer import build_tokenizer
+from pipelines.loop.model_pointer import read_pointer, write_pointer
 from pipelines.loop.serving import (
     SamplingService,
     ServingConfig,
     SongReplica,
-    read_pointer,
     running_sampling,
     start_sampling,
     stop_sampling,
-    write_pointer,
 )
 
 START_LIMIT_S = 180

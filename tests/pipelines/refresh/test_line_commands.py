@@ -9,7 +9,7 @@ import pytest
 import pipelines.refresh.store as store_module
 from levo.song.scores import Axis
 from pipelines.flow.objects import ObjectReference
-from pipelines.loop.serving import write_pointer
+from pipelines.loop.model_pointer import write_pointer
 from pipelines.refresh.collection import collect
 from pipelines.refresh.commits import BEGIN, NIGHT, ROLLBACK, Commit, GateRecord, ModelEntry
 from pipelines.refresh.held_line import held_line
