@@ -58,9 +58,9 @@ class BenchOptions:
     `corpus`: how many rounds, 3 unless told; for `refresh` as each trial has it."""
     songs: int | None = None
     """How many songs of 6 s: for `faults` 12 unless told, for `corpus` 1,000."""
-    trial: Literal["kills", "gate", "nights", "overlap", "carry"] = "kills"
-    """For `refresh`: nights that are killed, the gate on candidates of known worth, nights in a row, sampling and
-    scoring beside training, and log-probabilities that are carried over."""
+    trial: Literal["kills", "first-kill", "gate", "nights", "overlap", "carry"] = "kills"
+    """For `refresh`: nights that are killed, a first night that is (for large recipes), the gate on candidates of known
+    worth, nights in a row, sampling and scoring beside training, and log-probabilities that are carried over."""
     run: Path = Path("out/demo")
     """For `refresh`: a run of `--recipe`, trained at least."""
     on_ray: bool = False

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from jobs.benchmarks.arms import machine
 
-Trial = Literal["kills", "gate", "nights", "overlap", "carry"]
+Trial = Literal["kills", "first-kill", "gate", "nights", "overlap", "carry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,25 @@ def _kills(asked: RefreshTrial) -> tuple[Any, str]:
         f"nothing: {_yes(found.repeat_changed_nothing)}",
         f"kills: {found.num_equal} of {len(found.runs)} equal; lost {sum(one.num_lost for one in found.runs)}, "
         f"doubled {sum(one.num_doubled for one in found.runs)} pairs",
+    ]
+    return found, "\n".join(rows)
+
+
+def _first_kill(asked: RefreshTrial) -> tuple[Any, str]:
+    from jobs.benchmarks.refresh_kills import kill_first_night
+    from jobs.benchmarks.refresh_line import TrialLine
+
+    with tempfile.TemporaryDirectory(dir=asked.folder) as place:
+        line = TrialLine(asked.run, asked.recipe, Path(place) / "calm", opens_gate=True, on_ray=asked.on_ray)
+        found = kill_first_night(line, asked.seed, _tell)
+    killed = found.killed
+    rows = [
+        f"a night: {found.night_s:.1f} s, its start included; {found.num_pairs} pairs, "
+        f"{'another champion' if found.is_promoted else 'the same champion'}",
+        f"killed after {killed.after_s:.1f} s, {'after' if killed.had_committed else 'before'} its commit, and done "
+        f"again in {killed.again_s:.1f} s: {_yes(killed.is_equal)}; lost {killed.num_lost}, doubled "
+        f"{killed.num_doubled} pairs",
+        f"the same date a second time changed nothing: {_yes(found.repeat_changed_nothing)}",
     ]
     return found, "\n".join(rows)
 
@@ -117,4 +136,11 @@ def _shown(interval: Any) -> str:
     return "-" if interval is None else f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
-_TRIALS = {"kills": _kills, "gate": _gate, "nights": _nights, "overlap": _overlap, "carry": _carry}
+_TRIALS = {
+    "kills": _kills,
+    "first-kill": _first_kill,
+    "gate": _gate,
+    "nights": _nights,
+    "overlap": _overlap,
+    "carry": _carry,
+}

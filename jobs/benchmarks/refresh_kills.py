@@ -76,6 +76,32 @@ def compare_kills(
     return RefreshKills(night_s, tuple(runs), len(champions), equal, unchanged)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstNight:
+    """A line's first night, undisturbed and killed once, and whether doing it a second time changed nothing."""
+
+    night_s: float
+    killed: KilledNight
+    num_pairs: int
+    is_promoted: bool
+    repeat_changed_nothing: bool
+
+
+def kill_first_night(calm: TrialLine, seed: int = 0, progress: Callable[[object], None] | None = None) -> FirstNight:
+    """Do the first night of two lines of one recipe, one of them killed at a random moment: for large recipes."""
+    tell, date, began_s = progress or (lambda _: None), DATES[0], time.monotonic()
+    calm.finish_night(date)
+    night_s, expected = time.monotonic() - began_s, state_of(calm.store)
+    tell(f"undisturbed: {night_s:.1f} s")
+    calm.finish_night(date)
+    unchanged = state_of(calm.store) == expected
+    line = replace(calm, store=calm.store.parent / "killed")
+    killed = _killed(line, date, random.Random(seed).uniform(0.2, 0.9) * night_s, expected)
+    tell(killed)
+    (first, *_, last) = list(RefreshStore(calm.store).commits.history())
+    return FirstNight(night_s, killed, len(expected.rows), first.champion != last.champion, unchanged)
+
+
 def _three_nights(line: TrialLine, night_s: float, generator: random.Random) -> tuple[LineState, bool]:
     line.finish_night(DATES[0])
     before = state_of(line.store)
@@ -88,9 +114,9 @@ def _three_nights(line: TrialLine, night_s: float, generator: random.Random) -> 
 
 
 def _killed(line: TrialLine, date: str, after_s: float, expected: LineState) -> KilledNight:
-    before = state_of(line.store)
+    nights = _nights_of(line)
     _kill(line.start_night(date), after_s)
-    had_committed = state_of(line.store) != before
+    had_committed = _nights_of(line) > nights
     began_s = time.monotonic()
     line.finish_night(date)
     found = state_of(line.store)
@@ -104,6 +130,11 @@ def _killed(line: TrialLine, date: str, after_s: float, expected: LineState) -> 
         num_doubled=found.num_doubled,
         again_s=time.monotonic() - began_s,
     )
+
+
+def _nights_of(line: TrialLine) -> int:
+    """How many nights are committed."""
+    return sum(commit.night is not None for commit in RefreshStore(line.store).commits.history())
 
 
 def _kill(process: "subprocess.Popen[str]", after_s: float) -> None:

@@ -36,7 +36,7 @@ def tiny(seed: int = 0) -> RefreshConfig:
         songs_per_gate_prompt=1,
         songs_per_search_prompt=1,
         songs_per_report_prompt=1,
-        prompts_per_chunk=6,
+        prompts_per_chunk=8,
         decision=DecisionRules(min_pairs=4, min_new_share=0.2, min_agreement=0.0, min_yield_share=0.0),
         agreement_pairs=2,
         lease_s=10.0,

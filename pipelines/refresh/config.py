@@ -52,7 +52,7 @@ class RefreshConfig:
     songs_per_search_prompt: int
     songs_per_report_prompt: int
     prompts_per_chunk: int = 8
-    """Prompts whose songs are sampled and scored together: what a kill can lose."""
+    """The most prompts whose songs are sampled and scored together: what a kill can lose."""
     weak_share: float = 0.25
     decision: DecisionRules = field(default_factory=DecisionRules)
     gate_limits: Mapping[str, float] = field(default_factory=dict)

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
+from math import ceil
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,20 +75,33 @@ def sing_and_score(
 
     Where the hands overlap, the next chunks are sampled while one is scored.
     """
-    digest, size = model_digest(request.model), setting.config.prompts_per_chunk
+    digest, sizes = model_digest(request.model), chunk_sizes(len(request.prompts), setting.config.prompts_per_chunk)
     candidates: list[CandidateRow] = []
     outcomes: list[Outcome] = []
     with ExitStack() as stack:
         opened = _Opened(setting.hands, request.model, pipeline, places.marks, stack)
         chunks = [
-            _Chunk(request, request.prompts[start : start + size], setting.parameters, digest, places.chunks, opened)
-            for start in range(0, len(request.prompts), size)
+            _Chunk(request, request.prompts[end - size : end], setting.parameters, digest, places.chunks, opened)
+            for size, end in zip(sizes, accumulate(sizes), strict=True)
         ]
         for chunk, rows in zip(chunks, _sampled(chunks, setting.hands.overlaps), strict=True):
             candidates += rows
             outcomes += chunk.scored(rows)
             setting.watch.progress(len(candidates), len(request.prompts) * request.songs_per_prompt)
     return _songs(candidates, outcomes)
+
+
+def chunk_sizes(num_prompts: int, largest: int) -> list[int]:
+    """How many prompts each chunk has: several have a quarter of the largest at both ends.
+
+    The first chunk is sampled with nothing to be scored beside it, and the last one scored with nothing to be sampled.
+    """
+    if num_prompts <= largest:
+        return [num_prompts] if num_prompts else []
+    end = min(max(1, largest // 4), num_prompts // 2)
+    between = num_prompts - 2 * end
+    number = ceil(between / largest)
+    return [end, *(between // number + (place < between % number) for place in range(number)), end]
 
 
 @dataclass(frozen=True)
