@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -127,7 +128,9 @@ def start_scoring(config: ScoringConfig, pipeline: ScoringPipeline, attempts: At
     With `attempts`, in a folder that all replicas see, a song that kills its replica again and again is refused;
     without them the client gives up on it.
     """
-    return ScoringService(run_application(scoring_application(config, pipeline, attempts), APPLICATION), config)
+    return ScoringService(
+        run_application(partial(scoring_application, config, pipeline, attempts), APPLICATION), config
+    )
 
 
 def running_scoring(config: ScoringConfig) -> ScoringService | None:

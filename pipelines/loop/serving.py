@@ -151,7 +151,7 @@ def start_sampling(config: ServingConfig, model_folder: Path, pointer: Path) -> 
     `pointer` is the file that names the running model; every replica must be able to read it.
     """
     write_pointer(pointer, model_folder)
-    return SamplingService(run_application(song_deployment(config, pointer), APPLICATION), config, pointer)
+    return SamplingService(run_application(partial(song_deployment, config, pointer), APPLICATION), config, pointer)
 
 
 def running_sampling(config: ServingConfig, pointer: Path) -> SamplingService | None:
