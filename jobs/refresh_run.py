@@ -170,7 +170,7 @@ def _hands(options: RefreshOptions, context: LoopContext, stack: ExitStack) -> H
     from pipelines.refresh.hands_on_ray import RayHands
 
     stack.enter_context(ray_cluster())
-    hands = RayHands(context.config, (options.store / "serving" / "model").resolve())
+    hands = RayHands(context.config, RefreshStore(options.store).sampled_model)
 
     def close(kind: type[BaseException] | None, *_: object) -> None:
         if kind is None or not issubclass(kind, LostLeaseError):

@@ -98,7 +98,7 @@ def kill_first_night(calm: TrialLine, seed: int = 0, progress: Callable[[object]
     line = replace(calm, store=calm.store.parent / "killed")
     killed = _killed(line, date, random.Random(seed).uniform(0.2, 0.9) * night_s, expected)
     tell(killed)
-    (first, *_, last) = list(RefreshStore(calm.store).commits.history())
+    last, *_, first = RefreshStore(calm.store).commits.history()
     return FirstNight(night_s, killed, len(expected.rows), first.champion != last.champion, unchanged)
 
 

@@ -50,7 +50,7 @@ class TrialLine:
             yield setting
             return
         with ray_cluster():
-            hands = RayHands(setting.context.config, (self.store / "serving" / "model").resolve())
+            hands = RayHands(setting.context.config, setting.store.sampled_model)
             try:
                 yield replace(setting, hands=hands)
             finally:

@@ -36,6 +36,11 @@ class RefreshStore:
         """The attempts of one night, and its journal."""
         return self.nights / date
 
+    @property
+    def sampled_model(self) -> Path:
+        """The file that names the model which a night's own sampling replicas run."""
+        return (self.folder / "serving" / "model").resolve()
+
     def unfinished_nights(self) -> tuple[str, ...]:
         """The dates of nights that have attempts and no commit, the oldest first."""
         done = {commit.night.date for commit in self.commits.history() if commit.night is not None}
