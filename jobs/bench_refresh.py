@@ -3,11 +3,16 @@
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.benchmarks.arms import machine
+
+if TYPE_CHECKING:
+    from jobs.benchmarks.refresh_line import TrialLine
 
 Trial = Literal["kills", "first-kill", "gate", "nights", "overlap", "carry"]
 
@@ -43,10 +48,8 @@ def bench_refresh(asked: RefreshTrial, *, as_json: bool) -> str:
 
 def _kills(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_kills import compare_kills
-    from jobs.benchmarks.refresh_line import TrialLine
 
-    with tempfile.TemporaryDirectory(dir=asked.folder) as place:
-        line = TrialLine(asked.run, asked.recipe, Path(place) / "calm", opens_gate=True, on_ray=asked.on_ray)
+    with _calm_line(asked) as line:
         found = compare_kills(line, asked.count(20), asked.seed, _tell)
     rows = [
         f"a night: {found.night_s:.1f} s, its start included; champions of three calm ones: {found.num_champions}",
@@ -60,10 +63,8 @@ def _kills(asked: RefreshTrial) -> tuple[Any, str]:
 
 def _first_kill(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_kills import kill_first_night
-    from jobs.benchmarks.refresh_line import TrialLine
 
-    with tempfile.TemporaryDirectory(dir=asked.folder) as place:
-        line = TrialLine(asked.run, asked.recipe, Path(place) / "calm", opens_gate=True, on_ray=asked.on_ray)
+    with _calm_line(asked) as line:
         found = kill_first_night(line, asked.seed, _tell)
     killed = found.killed
     rows = [
@@ -122,6 +123,15 @@ def _carry(asked: RefreshTrial) -> tuple[Any, str]:
 
     found = compare_carry(asked.run, asked.recipe, asked.folder, asked.count(3))
     return found, found.table
+
+
+@contextmanager
+def _calm_line(asked: RefreshTrial) -> Iterator["TrialLine"]:
+    """The line that kills are held against, in a folder that goes with the block; its gate lets every candidate in."""
+    from jobs.benchmarks.refresh_line import TrialLine
+
+    with tempfile.TemporaryDirectory(dir=asked.folder) as place:
+        yield TrialLine(asked.run, asked.recipe, Path(place) / "calm", opens_gate=True, on_ray=asked.on_ray)
 
 
 def _tell(what: object) -> None:

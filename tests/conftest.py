@@ -68,7 +68,7 @@ def shared_folder() -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LeLM's folder: width 32, 2 + 1 layers, 24 codes, six words, freshly initialised."""
     from levo.model.config import demo_config
-    from levo.model.lelm import new_lelm
+    from levo.model.construction import new_lelm
     from levo.model.store import save_model
     from levo.model.tokenizer import build_tokenizer
 

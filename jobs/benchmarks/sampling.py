@@ -18,7 +18,7 @@ from jobs.benchmarks.arms import Measured, in_turn, measured, print_measured
 from jobs.benchmarks.sampling_twin import SamplingTwin
 from levo.model.conditions import Conditions
 from levo.model.config import LeLMConfig, TextVocabulary, medium_config
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.sampling.engine import SamplingEngine
 from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import RELEASED_PARAMETERS, SamplingParameters, SamplingRequest

@@ -7,7 +7,7 @@ from typing import ClassVar, NoReturn
 
 from levo.codec.stems import Stems
 from levo.model.config import LeLMConfig, demo_config
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.store import save_model
 from levo.model.tokenizer import build_tokenizer
 from levo.song.tokens import FRAME_RATE_HZ, TokenGrid

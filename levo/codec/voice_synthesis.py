@@ -1,7 +1,8 @@
 """Voice from codes: pulses and noise, shaped by each code's minimum-phase envelopes."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Complex64, Float32, Int32
@@ -25,7 +26,7 @@ _TAPS = 8
 _PHASES = 32
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class VoiceTable:
     """What each code sounds like, and from it the song of a row of codes."""
 
@@ -35,12 +36,6 @@ class VoiceTable:
     deviation_octaves: Float32[Array, " code"]
     sample_rate_hz: int
     frame_length: int
-    _envelopes: Complex64[Array, "code hop bin"] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        silent = self.log_bands.max(axis=(1, 2)) < SILENT_LOG_POWER
-        envelopes = _minimum_phase(self.log_bands, self.sample_rate_hz)
-        object.__setattr__(self, "_envelopes", np.where(silent[:, None, None], np.complex64(0), envelopes))
 
     @property
     def num_codes(self) -> int:
@@ -55,6 +50,13 @@ class VoiceTable:
         shaped = fft.irfft(fft.rfft(windows, n=FFT_LENGTH, axis=1) * envelopes, n=FFT_LENGTH, axis=1)
         before = hop // 2
         return overlap_add(shaped, hop)[before : before + codes.shape[0] * self.frame_length]
+
+    @cached_property
+    def _envelopes(self) -> Complex64[Array, "code hop bin"]:
+        """Made when the first song is: a table that is read for its codes alone needs none."""
+        silent = self.log_bands.max(axis=(1, 2)) < SILENT_LOG_POWER
+        envelopes = _minimum_phase(self.log_bands, self.sample_rate_hz)
+        return np.where(silent[:, None, None], np.complex64(0), envelopes)
 
     def _excitation(self, codes: Int32[Array, " frame"]) -> Float32[Array, " sample"]:
         """White sound of unit power: pulses where voiced, noise where not, both where the code is between."""

@@ -9,16 +9,14 @@ Attribute names are the released weights' own, so that their state dict loads as
     conditions                 condition_provider
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from levo.model.branches import BranchedLayout
 from levo.model.conditioners import ConditionProvider, Prefix
@@ -256,45 +254,6 @@ class LeLM(nn.Module):
     def track_logits(self, states: Float[Tensor, "row position width"]) -> list[Float[Tensor, "row position class"]]:
         """Logits of streams 1 and 2 of decoder states."""
         return [head(states).float() for head in self.linears]
-
-
-def new_lelm(config: LeLMConfig, seed: int, *, table_std: float | None = None) -> LeLM:
-    """A freshly initialised model; the global random state is left as it was.
-
-    `table_std` scales the token tables, which the released code draws with a standard deviation of 1 (its first one
-    apart): small models learn to follow their lyrics much sooner from about 0.1.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LeLM(config)
-    if table_std is not None:
-        with torch.no_grad():
-            for module in model.modules():
-                if isinstance(module, nn.Embedding):
-                    module.weight.mul_(table_std / module.weight.std())
-    return model
-
-
-def empty_lelm(config: LeLMConfig) -> LeLM:
-    """A model of shapes alone (torch's meta device), into which weights are assigned."""
-    with torch.device("meta"), _NothingDrawn():
-        return LeLM(config)
-
-
-class _NothingDrawn(TorchFunctionMode):
-    """Leaves new parameters as they are: to draw one that has no memory takes torch's compiler, seconds to import."""
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        given = kwargs or {}
-        if getattr(func, "__module__", None) == nn.init.__name__:
-            return given["tensor"] if "tensor" in given else args[0]
-        return func(*args, **given)
 
 
 def _run(tower: Tower, x: Tensor, layout: PackedLayout | BranchedLayout) -> Tensor:

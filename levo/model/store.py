@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from levo.model.config import LeLMConfig
-from levo.model.lelm import LeLM, empty_lelm
+from levo.model.construction import empty_lelm
+from levo.model.lelm import LeLM
 from levo.model.tokenizer import ConditionEncoder
 from levo.song.digest import digest_bytes, digest_file
 from levo.song.files import staged_folder

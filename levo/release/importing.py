@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from levo.model.config import LeLMConfig
-from levo.model.lelm import empty_lelm
+from levo.model.construction import empty_lelm
 from levo.model.safetensors_files import SafetensorsWriter
 from levo.model.store import CONFIG_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE, model_digest
 from levo.model.tokenizer import TOKENIZER_FILES, base_vocabulary

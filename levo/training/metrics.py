@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -51,8 +52,12 @@ def model_flops_utilisation(operations_per_s: float, peak_operations_per_s: floa
     return operations_per_s / peak_operations_per_s
 
 
+@cache
 def measured_peak_operations_per_s(device: torch.device, size: int = 1024, repeats: int = 4) -> float:
-    """What the machine reaches in a square float32 product: the peak to hold MFU against where none is stated."""
+    """What the machine reaches in a square float32 product: the peak to hold MFU against where none is stated.
+
+    Measured once in a process.
+    """
     left = torch.ones(size, size, device=device)
     best_s = float("inf")
     for _ in range(repeats):

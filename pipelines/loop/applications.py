@@ -5,7 +5,8 @@ whole process, and two threads that do it at once take each other's mark away.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import ray
 from ray import serve
@@ -15,13 +16,22 @@ from ray.serve.handle import DeploymentHandle
 _ONE_AT_A_TIME = threading.RLock()
 
 
-def run_application(describe: Callable[[], Application], name: str) -> DeploymentHandle:
-    """Run an application on the Ray that is open, reachable by its handle only (no HTTP proxy of its own)."""
+def run_application(
+    describe: Callable[[], Application], name: str, http: Mapping[str, Any] | None = None
+) -> DeploymentHandle:
+    """Run an application on the Ray that is open, reachable by its handle only, or by HTTP too where options say how.
+
+    `http` holds options of Serve's proxy (`host`, `port`), which runs beside Ray's head; returns the handle of the
+    application's ingress.
+    """
     if not ray.is_initialized():
         raise RuntimeError(f"Ray is not running; call ray.init() before {name} is started")
     with _ONE_AT_A_TIME:
-        serve.start(proxy_location="Disabled")
-        return serve.run(describe(), name=name, route_prefix=None)
+        if http is None:
+            serve.start(proxy_location="Disabled")
+        else:
+            serve.start(http_options=dict(http), proxy_location="HeadOnly")
+        return serve.run(describe(), name=name, route_prefix=None if http is None else "/")
 
 
 def stop_application(name: str) -> None:

@@ -11,10 +11,10 @@ import logging
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ray
 import soundfile
 from ray import serve
 from ray.exceptions import RayError, RayTaskError
@@ -28,6 +28,7 @@ from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import CONFIG_FILE
 from levo.song.tokens import TokenGrid
 from pipelines.loop.access import NOBODY_IS_ASKED, Access, is_loopback
+from pipelines.loop.applications import run_application
 from pipelines.loop.asking import answer
 from pipelines.loop.following import Followed, Follower
 from pipelines.loop.model_pointer import read_pointer, write_pointer
@@ -212,13 +213,12 @@ def start_http(config: ServingConfig, http: HttpConfig, model_folder: Path, addr
 
     Raises `OSError` where the port is taken, `AccessError` where others than this machine would be let in unasked.
     """
-    if not ray.is_initialized():
-        raise RuntimeError("Ray is not running; call ray.init() before start_http()")
     http.access.check(address.host)
     check_port(address)
     write_pointer(http.pointer, model_folder)
-    serve.start(http_options={"host": address.host, "port": address.port}, proxy_location="HeadOnly")
-    serve.run(song_application(config, http), name=APPLICATION, route_prefix="/")
+    run_application(
+        partial(song_application, config, http), APPLICATION, http={"host": address.host, "port": address.port}
+    )
     return serve.get_deployment_handle(SongReplica.__name__, APPLICATION)
 
 

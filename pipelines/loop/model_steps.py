@@ -6,7 +6,7 @@ from pathlib import Path
 
 from levo.alignment.pairs import PairStore, write_union
 from levo.model.config import LeLMConfig, TextVocabulary, demo_config
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.store import model_digest, save_model
 from levo.model.tokenizer import build_tokenizer
 from levo.song.description import Description

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from levo.model.config import LeLMConfig
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.store import load_config, model_digest, save_model
 from levo.song.prompt import PromptSet
 from levo.training.phases import PhaseConfig, Stage

@@ -4,12 +4,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pipelines.refresh.commits import Commit, ModelEntry
+from pipelines.refresh.model_lookup import UnknownModelError, model_beginning
 from pipelines.refresh.pool import PooledPair, read_pool
 from pipelines.refresh.store import RefreshStore
-
-
-class UnknownModelError(ValueError):
-    """A model that no commit of the line names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +66,8 @@ def _named(history: list[Commit], beginning: str) -> ModelEntry:
         if found is None:
             raise UnknownModelError("the line has no previous champion yet")
         return found
-    known = {entry.digest: entry for commit in history for entry in _models(commit)}
-    matches = [entry for digest, entry in known.items() if beginning and digest.startswith(beginning)]
-    if len(matches) != 1:
-        listed = ", ".join(digest[:12] for digest in known)
-        raise UnknownModelError(
-            f"{len(matches)} models of the line begin with {beginning!r}; there are {listed}, champion and previous"
-        )
-    return matches[0]
+    models = (entry for commit in history for entry in _models(commit))
+    return model_beginning(models, beginning, "models", tuple(by_role))
 
 
 def _models(commit: Commit) -> list[ModelEntry]:

@@ -1,10 +1,10 @@
 """Rollback: an earlier champion becomes the champion again, as a commit of its own; pairs and nights stay."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.refresh.commits import ROLLBACK, Commit, ModelEntry
 from pipelines.refresh.held_line import held_line
+from pipelines.refresh.model_lookup import model_beginning
 from pipelines.refresh.store import RefreshStore
 
 
@@ -25,15 +25,17 @@ def roll_back(store: RefreshStore, reason: str, to: str | None = None, lease_s: 
 
     The one that it followed becomes the previous, so that what was rolled back comes back only where it is asked for by
     its digest. A line whose last commit is a rollback is left as it is unless `to` asks for another: to repeat one that
-    was interrupted finishes it. Raises NothingToRollBackError where there is no such champion, FileNotFoundError where
-    its weights are gone, HeldLeaseError where a night is at work.
+    was interrupted finishes it.
+
+    Raises NothingToRollBackError where there is no champion before, UnknownModelError where the line never had the one
+    asked for, FileNotFoundError where its weights are gone, HeldLeaseError where a night is at work.
     """
     with held_line(store, lease_s) as held:
         head = held.commits.head()
         if head is None:
             raise NothingToRollBackError(f"{store.folder} holds no line of champions; `levo refresh` begins one")
         history = list(held.commits.history())
-        target = _before(head) if to is None else _named(history, to)
+        target = _before(head) if to is None else model_beginning((one.champion for one in history), to, "champions")
         if target.digest == head.champion.digest:
             store.show_head()
             return RolledBack(head, is_new=False)
@@ -53,14 +55,3 @@ def _before(head: Commit) -> ModelEntry:
     if head.previous is None:
         raise NothingToRollBackError(f"champion {head.champion.digest[:12]} is the first; there is none before it")
     return head.previous
-
-
-def _named(history: Sequence[Commit], beginning: str) -> ModelEntry:
-    champions = {commit.champion.digest: commit.champion for commit in history}
-    found = [entry for digest, entry in champions.items() if beginning and digest.startswith(beginning)]
-    if len(found) != 1:
-        listed = ", ".join(digest[:12] for digest in champions)
-        raise NothingToRollBackError(
-            f"{len(found)} champions of the line begin with {beginning!r}; there were {listed}"
-        )
-    return found[0]

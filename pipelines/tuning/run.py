@@ -7,7 +7,7 @@ from pathlib import Path
 from levo.alignment.in_process import run_phases_in_process
 from levo.alignment.pairs import PairExample, write_pairs
 from levo.model.config import LeLMConfig
-from levo.model.lelm import empty_lelm
+from levo.model.construction import empty_lelm
 from levo.training.examples import TrainingExample, write_examples
 from levo.training.freezing import freeze_all_but
 from levo.training.loop import LoggedStep

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.recipes.loop import RECIPES, recipe_named
 from levo.model.config import LeLMConfig, TextVocabulary, base_config, demo_config, large_config
-from levo.model.lelm import empty_lelm
+from levo.model.construction import empty_lelm
 
 VOCABULARY = TextVocabulary(lyrics_size=60, description_size=50, padding_id=40, start_id=41, first_structure_id=45)
 

@@ -7,7 +7,7 @@ import pytest
 
 from jobs.recipes.loop import recipe_named
 from jobs.serve_app import scorers, served_songs, songs
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.store import ModelFolderError, load_config, save_model
 from pipelines.flow.run_folder import RunFolder
 from pipelines.loop.access import NOBODY_IS_ASKED, TOKEN_VARIABLE, Access, AccessError

@@ -12,7 +12,7 @@ from levo.alignment.preflight import PreflightReport
 from levo.alignment.preflight_trial import TrialConfig, preflight
 from levo.alignment.reference import SongLogProbability
 from levo.alignment.song_probability import compute_log_probabilities
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.store import load_config, load_model, save_model
 from levo.training.encoded import encoded_conditions
 from levo.training.examples import TrainingExample

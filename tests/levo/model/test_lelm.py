@@ -10,7 +10,8 @@ import torch
 from levo.model.attention import attention
 from levo.model.conditions import ConditionTokens, concatenate_conditions
 from levo.model.config import LeLMConfig, base_config, large_config, medium_config
-from levo.model.lelm import LeLM, Streams, Targets, empty_lelm, new_lelm
+from levo.model.construction import empty_lelm, new_lelm
+from levo.model.lelm import LeLM, Streams, Targets
 from levo.model.parts import ModelPart, part_of
 from levo.release.layout import DEAD_TENSORS
 
@@ -216,7 +217,7 @@ def test_an_empty_model_has_the_shapes_of_a_drawn_one_and_no_memory(masked_confi
 
 def test_an_empty_model_is_made_without_the_compiler_whose_import_takes_seconds() -> None:
     told = (
-        "import sys; from levo.model.config import base_config; from levo.model.lelm import empty_lelm; "
+        "import sys; from levo.model.config import base_config; from levo.model.construction import empty_lelm; "
         "empty_lelm(base_config()); sys.exit('torch._dynamo' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", told], check=False).returncode == 0

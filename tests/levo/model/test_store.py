@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from levo.model import store
-from levo.model.lelm import LeLM, new_lelm
+from levo.model.construction import new_lelm
+from levo.model.lelm import LeLM
 from levo.model.store import ModelFolderError, load_model, model_digest, save_model
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from levo.alignment.stage_tasks import StageTasks
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.store import load_config, save_model
 from levo.training.checkpoints import FolderCheckpoints
 from levo.training.engine import PlainEngine

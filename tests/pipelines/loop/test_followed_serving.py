@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from jobs import cli
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.sampling.request import SamplingParameters
 from levo.model.store import load_config, model_digest, save_model
 from pipelines.generation.endpoint import EndpointError, EndpointSinger

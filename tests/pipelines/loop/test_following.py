@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.store import CONFIG_FILE, ModelFolderError, load_config, model_digest, save_model
 from pipelines.loop.following import FollowedPointer, Follower, NamedModel, check_named
 from pipelines.loop.model_pointer import write_pointer

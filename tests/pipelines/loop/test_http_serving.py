@@ -22,7 +22,7 @@ import soundfile
 from jobs import cli
 from levo.codec.stems import Stems
 from levo.model.conditions import Conditions
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.sampling.engine import SamplingEngine
 from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import SamplingParameters, SamplingRequest

@@ -12,7 +12,7 @@ import pytest
 
 from levo.model.conditions import Conditions
 from levo.model.config import demo_config
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.sampling.engine import RequestError, SamplingEngine
 from levo.model.sampling.length_class import LengthClass
 from levo.model.sampling.request import SampledSong, SamplingRequest

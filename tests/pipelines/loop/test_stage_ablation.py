@@ -11,7 +11,7 @@ import torch
 from jobs.recipes.loop import demo
 from levo.alignment.in_process import run_phases_in_process
 from levo.model.conditions import null_condition_tokens
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.store import load_config, load_model, save_model
 from levo.song.scores import Metric
 from levo.song.tokens import Stream

@@ -14,7 +14,8 @@ from pipelines.refresh.collection import collect
 from pipelines.refresh.commits import BEGIN, NIGHT, ROLLBACK, Commit, GateRecord, ModelEntry
 from pipelines.refresh.held_line import held_line
 from pipelines.refresh.lease import HeldLeaseError, Lease, LostLeaseError, kept
-from pipelines.refresh.lineage import UnknownModelError, lineage
+from pipelines.refresh.lineage import lineage
+from pipelines.refresh.model_lookup import UnknownModelError
 from pipelines.refresh.pool import publish_pool
 from pipelines.refresh.rollback import NothingToRollBackError, roll_back
 from pipelines.refresh.store import RefreshStore
@@ -99,7 +100,7 @@ def test_a_rollback_to_what_was_no_champion_names_those_there_were(store: Refres
     if number == 1:
         assert roll_back(store, "", to=to).commit.champion == FIRST
         return
-    with pytest.raises(NothingToRollBackError, match=f"champions of the line begin with '{to}'; there were bbbb.*aaaa"):
+    with pytest.raises(UnknownModelError, match=f"champions of the line begin with '{to}'; there are bbbb.*aaaa"):
         roll_back(store, "", to=to)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from levo.model.conditions import Conditions
 from levo.model.config import LeLMConfig, demo_config
-from levo.model.lelm import new_lelm
+from levo.model.construction import new_lelm
 from levo.model.sampling.request import SamplingParameters, SamplingRequest
 from levo.model.store import LoadedModel
 from levo.model.tokenizer import ConditionEncoder, build_tokenizer

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from levo.model.conditions import Conditions, ConditionTokens
+from levo.model.construction import new_lelm
 from levo.model.delay import interleave
-from levo.model.lelm import LeLMCaches, new_lelm
+from levo.model.lelm import LeLMCaches
 from levo.model.sampling.engine import (
     EngineProgress,
     RequestError,
