@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from levo.alignment.trial_config import TrialConfig
 from pipelines.loop.metrics import MUSICAL_DEFECTS, POCKETSPHINX_ERROR_RATE, TAG_AGREEMENT
 from pipelines.refresh.config import RefreshConfig, RefreshPrompts
 from pipelines.refresh.decision import DecisionRules
@@ -39,6 +40,7 @@ def tiny(seed: int = 0) -> RefreshConfig:
         prompts_per_chunk=8,
         decision=DecisionRules(min_pairs=4, min_new_share=0.2, min_agreement=0.0, min_yield_share=0.0),
         agreement_pairs=2,
+        preflight=TrialConfig(num_steps=3, num_pairs=8),
         lease_s=10.0,
     )
 

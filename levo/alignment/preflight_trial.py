@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from levo.alignment.preflight import (
 )
 from levo.alignment.reference import SongLogProbability
 from levo.alignment.song_probability import compute_log_probabilities
+from levo.alignment.trial_config import SHORT_TRIAL, TrialConfig
 from levo.model.store import load_model
 from levo.training.encoded import encoded_conditions
 from levo.training.freezing import NothingMovedError
@@ -30,30 +31,12 @@ from levo.training.phases import PhaseConfig, PreferenceOptions, Stage
 from levo.training.precision import in_precision
 
 
-@dataclass(frozen=True, slots=True)
-class TrialConfig:
-    """How much is tried: so many steps, at the run's own learning rate, on so many pairs; rows are songs at a time."""
-
-    num_steps: int = 8
-    num_pairs: int = 32
-    batch_rows: int = 16
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("num_steps", "num_pairs", "batch_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"preflight's {name} is {getattr(self, name)}; expected at least 1")
-
-
-SHORT_TRIAL = TrialConfig()
-
-
 def preflight(
     phase: PhaseConfig,
     gains: Mapping[str, float],
     reference: Mapping[str, SongLogProbability],
     folder: Path,
-    trial: TrialConfig = TrialConfig(),
+    trial: TrialConfig = SHORT_TRIAL,
     *,
     limits: PreflightLimits = LIMITS,
     max_frames: int | None = None,

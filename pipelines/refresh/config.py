@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from levo.alignment.trial_config import SHORT_TRIAL, TrialConfig
 from levo.song.prompt import PromptSet
 from pipelines.refresh.copies import CopyRules
 from pipelines.refresh.decision import DecisionRules
@@ -63,8 +64,8 @@ class RefreshConfig:
     agreement_pairs: int = 16
     """New pairs of an axis that held-out judges hear each night; 0 asks them nothing."""
     copies: CopyRules = field(default_factory=CopyRules)
-    has_preflight: bool = True
-    """Whether a short trial looks for the signs of a training that fails, before it."""
+    preflight: TrialConfig | None = SHORT_TRIAL
+    """The short trial that looks for the signs of a training that fails, before it; None does without."""
     has_report: bool = True
     """Whether a new champion sings the report prompts, which no decision reads."""
     lease_s: float = 120.0

@@ -9,9 +9,10 @@ from pipelines.refresh.hands import Examination
 
 def examined(examination: Examination, device: str = "cpu") -> PreflightReport:
     """Look a training over in its folder, which is emptied first and removed afterwards."""
-    shutil.rmtree(examination.folder, ignore_errors=True)
-    examination.folder.mkdir(parents=True)
+    phase, folder = examination.phase, examination.folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
-        return preflight(examination.phase, examination.gains, examination.reference, examination.folder, device=device)
+        return preflight(phase, examination.gains, examination.reference, folder, examination.trial, device=device)
     finally:
-        shutil.rmtree(examination.folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

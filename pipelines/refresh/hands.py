@@ -8,6 +8,7 @@ from typing import Protocol
 
 from levo.alignment.preflight import PreflightReport
 from levo.alignment.reference import SongLogProbability
+from levo.alignment.trial_config import TrialConfig
 from levo.training.loop import LoggedStep
 from levo.training.phases import PhaseConfig
 from levo.training.precision import Precision
@@ -47,6 +48,7 @@ class Examination:
     phase: PhaseConfig
     gains: Mapping[str, float]
     reference: Mapping[str, SongLogProbability]
+    trial: TrialConfig
     folder: Path
 
 

@@ -102,8 +102,9 @@ class _Night:
         setting, champion, work = self._setting, self._head.champion, self._attempt.work
         base = setting.store.model(champion)
         plan = planned(setting, pool, axes, base, work / "pairs", work / "training")
-        if setting.config.has_preflight:
-            found = self._step("preflight", lambda _: examine(setting, pool, plan, work / "preflight"))
+        trial = setting.config.preflight
+        if trial is not None:
+            found = self._step("preflight", lambda _: examine(setting, pool, plan, trial, work / "preflight"))
             axes = [axis for axis in axes if axis.value not in found["problems"]]
         if not axes:
             return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from levo.alignment.interpolation import WeightedModel, merge_models
 from levo.alignment.search import Coefficients, Trial, choose
+from levo.alignment.trial_config import TrialConfig
 from levo.model.store import model_digest
 from levo.song.digest import digest_json
 from levo.song.prompt import PromptSet
@@ -60,7 +61,9 @@ def planned(
     return AxisTraining(tuple(phases), storage)
 
 
-def examine(setting: NightSetting, pool: Sequence[PooledPair], training: AxisTraining, folder: Path) -> Result:
+def examine(
+    setting: NightSetting, pool: Sequence[PooledPair], training: AxisTraining, trial: TrialConfig, folder: Path
+) -> Result:
     """Look every run over before it is paid for: problems, warnings and measures by axis."""
     reports = {}
     for phase in training.phases:
@@ -70,7 +73,7 @@ def examine(setting: NightSetting, pool: Sequence[PooledPair], training: AxisTra
             row.pair.pair_id: metric.gain(row.pair.chosen_score - row.pair.rejected_score) for row in active(pool, axis)
         }
         reference = on_file(_reference_digest(phase), setting.store.reference, setting.precision)
-        reports[axis.value] = setting.hands.examine(Examination(phase, gains, reference, folder / axis.value))
+        reports[axis.value] = setting.hands.examine(Examination(phase, gains, reference, trial, folder / axis.value))
     return {
         "problems": {axis: list(report.problems) for axis, report in reports.items() if report.problems},
         "warnings": {axis: list(report.warnings) for axis, report in reports.items() if report.warnings},

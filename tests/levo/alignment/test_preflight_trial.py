@@ -9,9 +9,10 @@ import pytest
 
 from levo.alignment.pairs import PairExample, PairStore, write_pairs
 from levo.alignment.preflight import PreflightReport
-from levo.alignment.preflight_trial import TrialConfig, preflight
+from levo.alignment.preflight_trial import preflight
 from levo.alignment.reference import SongLogProbability
 from levo.alignment.song_probability import compute_log_probabilities
+from levo.alignment.trial_config import TrialConfig
 from levo.model.construction import new_lelm
 from levo.model.store import load_config, load_model, save_model
 from levo.training.encoded import encoded_conditions
