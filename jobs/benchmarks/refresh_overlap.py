@@ -1,8 +1,8 @@
 """Sampling, scoring and training of a night beside each other, held against one after the other.
 
 Each stage is a Ray actor of one thread. Both arms use the same actors, with their models loaded before, and the night's
-own steps: its songs, and the training on the pairs of the night before, while the champion sings the gate's prompts.
-What differs is whether they may work at once.
+own steps: its songs, and the training on the pairs of the night before, while the champion sings for the gate and for
+the search. What differs is whether they may work at once.
 """
 
 import os
@@ -32,8 +32,8 @@ from pipelines.loop.config import SamplingConfig
 from pipelines.loop.records import CandidateRow, ScoredRow
 from pipelines.loop.sampling import Sampler
 from pipelines.refresh.beside import beside
+from pipelines.refresh.champion_songs import champion_songs
 from pipelines.refresh.commits import ModelEntry
-from pipelines.refresh.gate_steps import gate_songs
 from pipelines.refresh.hands import Examination, OnLog, Scorer, ScoringPipeline, Training
 from pipelines.refresh.hands_in_process import InProcessHands
 from pipelines.refresh.pair_steps import choose, pool_of, sing
@@ -49,7 +49,7 @@ _STAGES = ("sample", "score", "train")
 
 @dataclass(frozen=True, slots=True)
 class OverlapArm:
-    """Songs of a night sampled and scored, and its pairs trained on beside the gate's songs, or one after the other.
+    """Songs of a night sampled and scored, and pairs trained on beside the champion's songs, or one after the other.
 
     Wall seconds; CPU seconds of each stage and of the driver; and a digest of the songs and models that came of it.
     """
@@ -231,15 +231,18 @@ class _Round:
         model = setting.store.model(self.champion)
         songs = sing(setting, _DATES[1], model, chosen, places)
 
-        def sing_for_gate() -> ScoredSongs:
-            return gate_songs(setting, self.champion, self.champion.digest, 0, places)
+        axes = [Axis(phase.name) for phase in plan.phases]
 
-        with beside(setting, sing_for_gate):
+        def sing_ahead() -> list[ScoredSongs]:
+            return champion_songs(setting, _DATES[1], axes, self.champion, 0, places)
+
+        with beside(setting, sing_ahead):
             trained = align(setting, plan)
-        gate = sing_for_gate()
+        ahead = sing_ahead()
         wall_s = time.monotonic() - began_s
         cpu_s = {name: after - before[name] for name, after in self._cpu_s().items()}
-        sung = [[row.candidate_id, digest_arrays([row.codes])] for row in (*songs.candidates, *gate.candidates)]
+        rows = [row for one in (songs, *ahead) for row in one.candidates]
+        sung = [[row.candidate_id, digest_arrays([row.codes])] for row in rows]
         return OverlapArm(wall_s, cpu_s, digest_json([sung, trained["models"]]))
 
     def _plan(self, setting: NightSetting, steps: int | None) -> AxisTraining:

@@ -11,6 +11,7 @@ from pipelines.flow.typed_json import read_record
 from pipelines.loop.evaluation import mean_scores
 from pipelines.refresh.attempt import Attempt, StepOutcome
 from pipelines.refresh.beside import beside
+from pipelines.refresh.champion_songs import champion_songs
 from pipelines.refresh.commits import NIGHT, Commit, GateRecord, ModelEntry, NightRecord
 from pipelines.refresh.decision_steps import agreement, decide_training
 from pipelines.refresh.gate_steps import gate_record, gate_songs, judge, num_looks, report_songs
@@ -108,7 +109,7 @@ class _Night:
             axes = [axis for axis in axes if axis.value not in found["problems"]]
         if not axes:
             return None
-        with beside(setting, lambda: gate_songs(setting, champion, champion.digest, self._look, self._places)):
+        with beside(setting, lambda: champion_songs(setting, self._date, axes, champion, self._look, self._places)):
             self._step("align", lambda _: align(setting, plan.only(axes)), [axis.value for axis in axes])
         return plan, axes
 

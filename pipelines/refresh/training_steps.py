@@ -24,7 +24,7 @@ from pipelines.refresh.hands import Examination, Training
 from pipelines.refresh.measuring import on_file
 from pipelines.refresh.pool import PooledPair, active, write_training_pairs
 from pipelines.refresh.setting import NightSetting
-from pipelines.refresh.songs import SongPlaces, SongRequest, sing_and_score
+from pipelines.refresh.songs import ScoredSongs, SongPlaces, SongRequest, sing_and_score
 
 Result = dict[str, Any]
 
@@ -134,6 +134,18 @@ def mix(
     return {"candidate": _kept(setting, date, axes, training, best, folders[best]), **told}
 
 
+def search_songs(setting: NightSetting, date: str, model: Path, places: SongPlaces) -> ScoredSongs:
+    """A model's songs for the prompts by which a mixture is chosen, scored by the judges that make pairs."""
+    request = SongRequest(
+        model=model,
+        prompts=tuple(setting.prompts(PromptSet.SEARCH)),
+        songs_per_prompt=setting.config.songs_per_search_prompt,
+        seed=setting.seed_of("search", date),
+        label=f"search-{date}",
+    )
+    return sing_and_score(setting, request, setting.pipeline(held_out=False), places)
+
+
 def _kept(
     setting: NightSetting, date: str, axes: Sequence[Axis], training: AxisTraining, point: Coefficients, made: Path
 ) -> Result:
@@ -159,11 +171,4 @@ def _searched(
 
 
 def _search_means(setting: NightSetting, date: str, model: Path, places: SongPlaces) -> dict[str, float]:
-    request = SongRequest(
-        model=model,
-        prompts=tuple(setting.prompts(PromptSet.SEARCH)),
-        songs_per_prompt=setting.config.songs_per_search_prompt,
-        seed=setting.seed_of("search", date),
-        label=f"search-{date}",
-    )
-    return mean_scores(sing_and_score(setting, request, setting.pipeline(held_out=False), places).scored)
+    return mean_scores(search_songs(setting, date, model, places).scored)
