@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 EXTRAS ?= demo,train,dev
-TEST_PROCESSES ?= 0
+TEST_PROCESSES ?= 2
 comma := ,
 VENV := .venv
 BIN := $(VENV)/bin

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from scipy.stats import spearmanr
-
 from jobs.report.data import FactTable
 from levo.song.lyrics import parse_lyrics
 from levo.song.prompt import PromptSet
@@ -159,6 +157,8 @@ def _correlation(rows: Sequence[ScoredRow], one: str, other: str) -> str:
             pairs.append((left.value, right.value))
     if len(pairs) < 3:
         return "too few songs"
+    from scipy.stats import spearmanr  # a second to import, for one line of a report
+
     return f"{float(spearmanr([left for left, _ in pairs], [right for _, right in pairs]).statistic):.3f}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from levo.song.arrays import Array
 from levo.song.scores import Score
@@ -118,7 +118,7 @@ def _corrected_levels(
 ) -> Float64[Array, "2"]:
     """The quantile levels between which BCa takes its interval (Efron 1987, eq. 2.3)."""
     below = (np.sum(means < mean) + 0.5 * np.sum(means == mean)) / len(means)
-    bias = norm.ppf(np.clip(below, 1 / len(means), 1 - 1 / len(means)))
-    shifted = bias + norm.ppf([(1 - coverage) / 2, (1 + coverage) / 2])
-    levels: Float64[Array, 2] = norm.cdf(bias + shifted / (1 - acceleration * shifted))
+    bias = ndtri(np.clip(below, 1 / len(means), 1 - 1 / len(means)))
+    shifted = bias + ndtri([(1 - coverage) / 2, (1 + coverage) / 2])
+    levels: Float64[Array, 2] = ndtr(bias + shifted / (1 - acceleration * shifted))
     return levels

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32
-from scipy import fft, signal
+from scipy import fft
 
 from levo.codec.spectrum import hann_window, windows_of
 from levo.song.arrays import Array
@@ -32,7 +32,7 @@ def track_pitch(samples: Float32[Array, " sample"], sample_rate_hz: int, hop: in
     """
     if hop % 2:
         raise ValueError(f"hop is {hop} samples; expected an even number, since pitch is tracked at half the rate")
-    halved = signal.sosfilt(_half_band(), samples)[::2].astype(np.float32)
+    halved = _half_band(samples)[::2].astype(np.float32)
     rate_hz = sample_rate_hz / 2
     windows = _centred_windows(halved, int(_WINDOW_S * rate_hz), hop // 2)
     rms = np.sqrt(np.square(windows).mean(axis=1))
@@ -48,9 +48,12 @@ def track_pitch(samples: Float32[Array, " sample"], sample_rate_hz: int, hop: in
     return PitchTrack(f0_hz, voiced)
 
 
-def _half_band() -> Float32[Array, "section coefficient"]:
-    sections: Float32[Array, "section coefficient"] = signal.butter(6, 0.2, output="sos").astype(np.float32)
-    return sections
+def _half_band(samples: Float32[Array, " sample"]) -> Float32[Array, " sample"]:
+    from scipy import signal  # more than a second to import, which who decodes need not wait for
+
+    sections = signal.butter(6, 0.2, output="sos").astype(np.float32)
+    filtered: Float32[Array, " sample"] = signal.sosfilt(sections, samples)
+    return filtered
 
 
 def _centred_windows(samples: Float32[Array, " sample"], length: int, hop: int) -> Float32[Array, "hop sample"]:

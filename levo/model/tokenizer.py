@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import Qwen2Tokenizer
 
 from levo.model.conditions import Conditions, ConditionTokens
 from levo.model.config import LeLMConfig, TextVocabulary
@@ -16,6 +16,9 @@ from levo.song.description import PURE_MUSIC_TOKEN, MusicalityTier
 from levo.song.files import staged_folder
 from levo.song.structure import StructureTag
 from levo.song.tokens import TokenGrid
+
+if TYPE_CHECKING:
+    from transformers import Qwen2Tokenizer
 
 PADDING_TOKEN = "<|endoftext|>"
 START_TOKEN = "<|im_start|>"
@@ -137,16 +140,18 @@ def read_vocabulary(folder: Path) -> TextVocabulary:
     )
 
 
-def _load(folder: Path, tags: Sequence[str]) -> Qwen2Tokenizer:
+def _load(folder: Path, tags: Sequence[str]) -> "Qwen2Tokenizer":
     missing = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
     if missing:
         raise ConditionError(f"{folder} is no Qwen2 tokenizer folder: {', '.join(missing)} missing")
+    from transformers import Qwen2Tokenizer  # more than a second to import, which who reads no text need not wait for
+
     tokenizer = Qwen2Tokenizer.from_pretrained(folder)
     tokenizer.add_tokens(list(tags), special_tokens=True)
     return tokenizer
 
 
-def _ids(tokenizer: Qwen2Tokenizer, text: str | None) -> list[int]:
+def _ids(tokenizer: "Qwen2Tokenizer", text: str | None) -> list[int]:
     for token in _SPECIAL_TOKENS:
         if text is not None and token in text:
             raise ConditionError(f"text contains the reserved token {token!r}: {text!r}")
