@@ -34,7 +34,8 @@ if ((${#missing[@]})); then
 fi
 
 [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+# A module is compiled when it is first imported: to compile all of them takes minutes, and most are never used.
+pip_install() { "$venv/bin/python" -m pip --disable-pip-version-check install -qq --no-compile "$@"; }
 
 cuda=false
 if command -v nvidia-smi > /dev/null && nvidia-smi --list-gpus 2> /dev/null | grep -q GPU; then cuda=true; fi
@@ -42,15 +43,15 @@ if command -v nvidia-smi > /dev/null && nvidia-smi --list-gpus 2> /dev/null | gr
 # Without CUDA a CPU build is asked for first, from the files that pip is configured to look at; it is gigabytes smaller.
 torch=$(grep '^torch==' constraints.txt)
 if ! $cuda && ! "$venv/bin/python" -c 'import torch' 2> /dev/null; then
-    pip install -qq --no-index --no-deps "$torch" 2> /dev/null ||
+    pip_install --no-index --no-deps "$torch" 2> /dev/null ||
         echo "install: pip's find-links hold no CPU build of $torch; the package index chooses one"
 fi
 echo "install: torch, then the project with [$extras] into $venv; this takes minutes the first time"
-pip install -qq --constraint constraints.txt "$torch"
-pip install -qq --constraint constraints.txt --editable ".[$extras]"
+pip_install --constraint constraints.txt "$torch"
+pip_install --constraint constraints.txt --editable ".[$extras]"
 if [[ ,$extras, == *,dev,* ]]; then
     # What these ask for beside (triton, torchaudio, torchvision) is large, and the tests use none of it.
-    pip install -qq --constraint constraints.txt --no-deps allin1 audiobox-aesthetics easydict museval muq openai-whisper
+    pip_install --constraint constraints.txt --no-deps allin1 audiobox-aesthetics easydict museval muq openai-whisper
 fi
 
 installed=$("$venv/bin/python" -m pip list --format=freeze --disable-pip-version-check)
