@@ -34,7 +34,7 @@ if ((${#missing[@]})); then
 fi
 
 [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
-# A module is compiled when it is first imported: to compile all of them takes minutes, and most are never used.
+# Compiled afterwards, on every core: pip takes one, and minutes.
 pip_install() { "$venv/bin/python" -m pip --disable-pip-version-check install -qq --no-compile "$@"; }
 
 cuda=false
@@ -53,6 +53,8 @@ if [[ ,$extras, == *,dev,* ]]; then
     # What these ask for beside (triton, torchaudio, torchvision) is large, and the tests use none of it.
     pip_install --constraint constraints.txt --no-deps allin1 audiobox-aesthetics easydict museval muq openai-whisper
 fi
+# A file that is no Python of this version is told of when it is imported.
+"$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" > /dev/null || true
 
 installed=$("$venv/bin/python" -m pip list --format=freeze --disable-pip-version-check)
 if grep -qi '^torchaudio==' <<< "$installed"; then
