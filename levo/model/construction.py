@@ -35,7 +35,7 @@ def empty_lelm(config: LeLMConfig) -> LeLM:
 
 
 class _NothingDrawn(TorchFunctionMode):
-    """Leaves new parameters as they are: to draw one that has no memory takes torch's compiler, seconds to import."""
+    """Draws nothing: to draw a tensor that has no memory takes torch's compiler, seconds to import."""
 
     def __torch_function__(
         self,
@@ -47,4 +47,6 @@ class _NothingDrawn(TorchFunctionMode):
         given = kwargs or {}
         if getattr(func, "__module__", None) == nn.init.__name__:
             return given["tensor"] if "tensor" in given else args[0]
+        if func is torch.randn:
+            return torch.empty(*args, **given)
         return func(*args, **given)

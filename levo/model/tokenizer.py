@@ -4,21 +4,19 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from levo.model.conditions import Conditions, ConditionTokens
 from levo.model.config import LeLMConfig, TextVocabulary
+from levo.model.qwen2_tokenizer import TokenizerFolderError, read_tokenizer
 from levo.song.description import PURE_MUSIC_TOKEN, MusicalityTier
 from levo.song.files import staged_folder
 from levo.song.structure import StructureTag
 from levo.song.tokens import TokenGrid
-
-if TYPE_CHECKING:
-    from transformers import Qwen2Tokenizer
 
 PADDING_TOKEN = "<|endoftext|>"
 START_TOKEN = "<|im_start|>"
@@ -46,12 +44,13 @@ class ConditionEncoder:
     def __init__(self, folder: Path, config: LeLMConfig) -> None:
         self.config = config
         full_stop = (".",) if config.musicality_tags else ()
-        self._lyrics = _load(folder, (*LYRICS_TAGS, *full_stop))
-        self._description = _load(folder, (*DESCRIPTION_TAGS, *full_stop) if config.musicality_tags else ())
+        self._lyrics = read_tokenizer(folder, (*LYRICS_TAGS, *full_stop))
+        self._description = read_tokenizer(folder, (*DESCRIPTION_TAGS, *full_stop) if config.musicality_tags else ())
         expected = (config.lyrics_vocabulary_size, config.description_vocabulary_size)
-        if (len(self._lyrics), len(self._description)) != expected:
+        found = (self._lyrics.get_vocab_size(), self._description.get_vocab_size())
+        if found != expected:
             raise ConditionError(
-                f"tokenizer {folder} has {len(self._lyrics)} lyrics and {len(self._description)} description tokens; "
+                f"tokenizer {folder} has {found[0]} lyrics and {found[1]} description tokens; "
                 f"the model has {expected[0]} and {expected[1]}"
             )
 
@@ -123,39 +122,36 @@ class BaseVocabulary:
 
 def base_vocabulary(folder: Path) -> BaseVocabulary:
     """The tokens that a tokenizer folder brings."""
-    tokenizer = _load(folder, ())
-    padding, start = (int(tokenizer.convert_tokens_to_ids(token)) for token in (PADDING_TOKEN, START_TOKEN))
-    return BaseVocabulary(len(tokenizer), padding, start)
+    tokenizer = read_tokenizer(folder)
+    return BaseVocabulary(
+        tokenizer.get_vocab_size(), _id_of(tokenizer, PADDING_TOKEN, folder), _id_of(tokenizer, START_TOKEN, folder)
+    )
 
 
 def read_vocabulary(folder: Path) -> TextVocabulary:
     """Sizes and ids of a tokenizer folder."""
-    lyrics = _load(folder, (*LYRICS_TAGS, "."))
+    lyrics = read_tokenizer(folder, (*LYRICS_TAGS, "."))
     return TextVocabulary(
-        lyrics_size=len(lyrics),
-        description_size=len(_load(folder, (*DESCRIPTION_TAGS, "."))),
-        padding_id=int(lyrics.convert_tokens_to_ids(PADDING_TOKEN)),
-        start_id=int(lyrics.convert_tokens_to_ids(START_TOKEN)),
-        first_structure_id=int(lyrics.convert_tokens_to_ids(LYRICS_TAGS[0])),
+        lyrics_size=lyrics.get_vocab_size(),
+        description_size=read_tokenizer(folder, (*DESCRIPTION_TAGS, ".")).get_vocab_size(),
+        padding_id=_id_of(lyrics, PADDING_TOKEN, folder),
+        start_id=_id_of(lyrics, START_TOKEN, folder),
+        first_structure_id=_id_of(lyrics, LYRICS_TAGS[0], folder),
     )
 
 
-def _load(folder: Path, tags: Sequence[str]) -> "Qwen2Tokenizer":
-    missing = [name for name in ("vocab.json", "merges.txt") if not (folder / name).is_file()]
-    if missing:
-        raise ConditionError(f"{folder} is no Qwen2 tokenizer folder: {', '.join(missing)} missing")
-    from transformers import Qwen2Tokenizer  # more than a second to import, which who reads no text need not wait for
-
-    tokenizer = Qwen2Tokenizer.from_pretrained(folder)
-    tokenizer.add_tokens(list(tags), special_tokens=True)
-    return tokenizer
+def _id_of(tokenizer: Tokenizer, token: str, folder: Path) -> int:
+    index = tokenizer.token_to_id(token)
+    if index is None:
+        raise TokenizerFolderError(f"tokenizer {folder} has no token {token!r}; expected {', '.join(_SPECIAL_TOKENS)}")
+    return int(index)
 
 
-def _ids(tokenizer: "Qwen2Tokenizer", text: str | None) -> list[int]:
+def _ids(tokenizer: Tokenizer, text: str | None) -> list[int]:
     for token in _SPECIAL_TOKENS:
         if text is not None and token in text:
             raise ConditionError(f"text contains the reserved token {token!r}: {text!r}")
-    return list(tokenizer(START_TOKEN + (text or ""))["input_ids"])
+    return list(tokenizer.encode(START_TOKEN + (text or "")).ids)
 
 
 def _padded(

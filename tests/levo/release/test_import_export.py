@@ -1,6 +1,5 @@
 """Releases in and out: bit by bit, within little memory, and with errors that name what is wrong."""
 
-import json
 import os
 import pickle
 import subprocess
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from jobs import cli
 from levo.model.store import load_model
+from levo.model.tokenizer import build_tokenizer
 from levo.release.errors import ReleaseError
 from levo.release.exporting import export_release
 from levo.release.importing import import_release
@@ -156,9 +156,7 @@ def _spoilt(change: str, release: Path) -> None:
         case "other names":
             torch.save({"encoder.weight": torch.ones(2)}, file)
         case "another tokenizer":
-            words = json.loads((release / "tokenizer" / "vocab.json").read_text())
-            words["zzzz"] = len(words)
-            (release / "tokenizer" / "vocab.json").write_text(json.dumps(words))
+            build_tokenizer(("zzzz",), release / "tokenizer")
         case "no tokenizer":
             (release / "tokenizer" / "vocab.json").unlink()
         case "two checkpoints":
