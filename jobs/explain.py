@@ -25,17 +25,15 @@ class ExplainOptions:
     """How many of the newest training's pairs are shown with their songs."""
     json: bool = False
     """Print JSON."""
-    pointers: str | None = None
-    """Where head and lease lie, where that is not the store."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the lineage."""
     options = tyro.cli(ExplainOptions, args=list(arguments), prog="levo explain")
+    from pipelines.refresh.line_facts import open_store
     from pipelines.refresh.lineage import lineage
-    from pipelines.refresh.store import RefreshStore
 
-    store = RefreshStore(options.store, options.pointers)
+    store = open_store(options.store)
     generations = lineage(store, options.model)
     if options.json:
         print(json.dumps([asdict(one) for one in generations], indent=1, default=str))

@@ -27,7 +27,8 @@ class RefreshOptions:
     backfill: str | None = None
     """A range of dates, both ends included, as in 2026-11-01..2026-11-07: those that are missing are done in turn."""
     resume: bool = False
-    """Finish the nights that were begun and not committed, the oldest first; no date is needed."""
+    """Finish the nights that were begun and not committed, or committed and not told to MLflow and Prometheus, the
+    oldest first; no date is needed."""
     dry_run: bool = False
     """Say what would be done; nothing is written and no lease is taken."""
     recipe: str = "demo"
@@ -39,8 +40,11 @@ class RefreshOptions:
     prompts: Path | None = None
     """For a new line: a file of prompts in the fields of `levo generate`, each with `prompt_codes_path`; without it
     they are the rendered world's."""
+    champion: Path | None = None
+    """For a new line: the folder of the model that it begins with, such as another line's champion; without it the
+    run's interpolated model, or its base."""
     pointers: str | None = None
-    """Where head and lease lie, as in s3://BUCKET/PREFIX, for stores whose file system has no locks."""
+    """For a new line: where head and lease lie, as in s3://BUCKET/PREFIX, for stores whose file system has no locks."""
     in_process: bool = False
     """Work in this process alone, without Ray."""
     pushgateway: str | None = None
@@ -60,12 +64,8 @@ class RollbackOptions:
     """Why, for the record."""
     to: str | None = None
     """Any earlier champion, by the beginning of its SHA-256; without it the one before."""
-    recipe: str = "demo"
-    """The recipe of the line, by which the registry knows its models."""
     tracking_uri: str | None = None
     """An MLflow server; without one the store keeps its own, and `none` keeps JSON lines alone."""
-    pointers: str | None = None
-    """Where head and lease lie, where that is not the store."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -74,9 +74,9 @@ def main(arguments: Sequence[str]) -> int:
     from jobs.refresh_dates import asked_dates
     from jobs.refresh_run import do_nights, show_plan
     from pipelines.refresh.lease import HeldLeaseError, LostLeaseError
-    from pipelines.refresh.store import RefreshStore
+    from pipelines.refresh.line_facts import open_store
 
-    store = RefreshStore(options.store, options.pointers)
+    store = open_store(options.store, options.pointers)
     dates = asked_dates(options.date, options.backfill, options.resume, store)
     if options.dry_run:
         return show_plan(options, dates)

@@ -1,4 +1,4 @@
-"""Which nights are asked for: a date, a range of dates, or those that were begun and not committed."""
+"""Which nights are asked for: a date, a range of dates, or those that were begun and not ended, or not told."""
 
 from datetime import date, timedelta
 
@@ -16,7 +16,7 @@ def asked_dates(one: str | None, backfill: str | None, resume: bool, store: Refr
     if backfill is not None:
         return _range(backfill)
     if resume:
-        return store.unfinished_nights()
+        return tuple(sorted({*store.unfinished_nights(), *store.untold_nights()}))
     raise ValueError("no night is asked for; give --date 2026-11-26, --backfill 2026-11-01..2026-11-07 or --resume")
 
 

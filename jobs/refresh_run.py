@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from rich.console import Console
 
@@ -27,6 +28,7 @@ from pipelines.refresh.hands_in_process import InProcessHands
 from pipelines.refresh.held_line import HeldLine, held_line
 from pipelines.refresh.lease import LostLeaseError
 from pipelines.refresh.line import first_champion
+from pipelines.refresh.line_facts import open_store
 from pipelines.refresh.night import NightResult, held_night
 from pipelines.refresh.night_metrics import tell_night
 from pipelines.refresh.pair_steps import choose
@@ -41,7 +43,7 @@ def do_nights(options: RefreshOptions, dates: tuple[str, ...]) -> int:
     """Do the nights in turn; an error ends them, and leaves what is committed."""
     console = Console(highlight=False)
     if not dates:
-        RefreshStore(options.store, options.pointers).show_head()
+        open_store(options.store, options.pointers).show_head()
         console.print("no night was begun and left unfinished")
         return 0
     setting = _setting(options)
@@ -50,10 +52,20 @@ def do_nights(options: RefreshOptions, dates: tuple[str, ...]) -> int:
         held = stack.enter_context(held_line(setting.store, setting.config.lease_s))
         setting = replace(setting, hands=_hands(options, setting.context, stack))
         tracker = open_tracker(options.store, options.tracking_uri)
-        stack.callback(tracker.close)
+        stack.push(partial(_close, options, setting, tracker))
         _nights(options, setting, dates, held, tracker, console)
         _collect(setting, held, console)
     return 0
+
+
+def _close(
+    options: RefreshOptions, setting: NightSetting, tracker: Tracker, kind: type[BaseException] | None, *_: object
+) -> None:
+    """Deliver what is left, and keep how much waits: an alert must see it when this program's cluster is gone."""
+    waiting = tracker.close()
+    if kind is None or not issubclass(kind, LostLeaseError):
+        with _measured(options, setting) as watched:
+            watched.watch.metrics.set_tracking_backlog(waiting)
 
 
 def _nights(
@@ -73,6 +85,7 @@ def _nights(
                     shown = replace(told, watch=replace(told.watch, on_step=_shown(console, date, told.watch)))
                     result = _night(shown, date, held)
                     tracking.complete(result)
+            setting.store.mark_told(date)
             committed.append(date)
             console.print(told_night(date, result), markup=False)
     except LostLeaseError as error:
@@ -82,7 +95,7 @@ def _nights(
 
 def do_rollback(options: RollbackOptions) -> int:
     """Roll back, and move the registry's aliases."""
-    store = RefreshStore(options.store, options.pointers)
+    store = open_store(options.store)
     rolled = roll_back(store, options.reason, options.to)
     commit = rolled.commit
     if not rolled.is_new:
@@ -93,7 +106,7 @@ def do_rollback(options: RollbackOptions) -> int:
     if commit.kind != ROLLBACK:
         return 0
     tracker = open_tracker(options.store, options.tracking_uri)
-    track_rollback(tracker, registered_line(options.recipe), store, commit)
+    track_rollback(tracker, registered_line(store), store, commit)
     waiting = tracker.close()
     print(f"champion is {commit.champion.digest[:12]}; services that follow {store.champion} swap to it")
     if waiting:
@@ -149,7 +162,7 @@ def _night(setting: NightSetting, date: str, held: HeldLine) -> NightResult:
     except Exception:
         metrics.count_night(NightOutcome.FAILED)
         raise
-    tell_night(metrics, setting, result)
+    tell_night(metrics, setting, result, is_told=setting.store.is_told(date))
     return result
 
 
@@ -158,9 +171,9 @@ def _setting(options: RefreshOptions) -> NightSetting:
     config = recipe_named(options.recipe, options.seed)
     _check_run(options, config.recipe, config.seed)
     context = LoopContext(config, RunPlaces(options.run))
-    store = RefreshStore(options.store, options.pointers)
+    store = open_store(options.store, options.pointers)
     line = refresh_named(options.recipe, options.seed)
-    return open_setting(context, line, store, InProcessHands(config.sampling), options.prompts)
+    return open_setting(context, line, store, InProcessHands(config.sampling), options.prompts, options.champion)
 
 
 def _hands(options: RefreshOptions, context: LoopContext, stack: ExitStack) -> Hands:

@@ -1,8 +1,9 @@
 """Tells the tracker what a night did: a run a night, a child a step, tables of songs, and the aliases of the line."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jobs.lineage.code import code_tags
 from jobs.lineage.parameters import flat_parameters
@@ -25,19 +26,28 @@ from pipelines.loop.metrics import PHONEME_ERROR_RATE
 from pipelines.loop.records import ScoredRow
 from pipelines.refresh.commits import Commit, ModelEntry
 from pipelines.refresh.lease import LostLeaseError
+from pipelines.refresh.line_facts import LINE_FILE, read_facts
 from pipelines.refresh.night import NightResult
 from pipelines.refresh.pool import POOL
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.songs import ScoredSongs, read_songs
 from pipelines.refresh.store import RefreshStore
 
+_NAME_PART = re.compile(r"[^A-Za-z0-9_.-]+")
 _SONGS_HEARD = 6
 """Songs of a night whose sound goes to the server: the best and the worst by phoneme error."""
 
 
-def registered_line(recipe: str) -> str:
-    """The registry's name of a line: its versions are all that were candidates, its aliases say what they are now."""
-    return f"levo-{recipe}-champion-line"
+def registered_line(store: RefreshStore) -> str:
+    """The registry's name of a line: its versions are all that were candidates, its aliases say what they are now.
+
+    It is the store's: a line that is begun anew, or beside another one, counts its own decisions. Raises
+    FileNotFoundError where the store holds no line.
+    """
+    facts = read_facts(store.folder)
+    if facts is None:
+        raise FileNotFoundError(f"{store.folder} holds no {LINE_FILE}; expected the store of a line of champions")
+    return f"levo-{facts.recipe}-{_NAME_PART.sub('-', store.folder.resolve().name)}-line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,8 @@ class NightTracking:
     setting: NightSetting
     date: str
     recipe: str
+    _open: set[str] = field(default_factory=set)
+    """Steps whose runs have begun and not ended: the one at work, and the parts of it that were told of."""
 
     @property
     def run_key(self) -> str:
@@ -73,8 +85,11 @@ class NightTracking:
             raise
         except BaseException as error:
             parent.log_tags({"error": f"{type(error).__name__}: {error}"[:500]})
-            parent.finish(RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED)
+            status = RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED
+            self._end_steps(status)
+            parent.finish(status)
             raise
+        self._end_steps(RunStatus.FINISHED)
         parent.finish()
 
     def complete(self, result: NightResult) -> None:
@@ -95,12 +110,12 @@ class NightTracking:
             rows = sum(file.num_rows for file in snapshot.manifest.files if file.table == POOL)
             parent.log_dataset(DatasetReference(POOL, commit.pairs, snapshot.folder.resolve().as_uri(), rows), "output")
         self._tell_songs(read_songs(store.folder / night.songs))
-        line = registered_line(self.recipe)
+        line = registered_line(store)
         aliases = _aliases(commit)
         if night.gate is not None:
             parent.log_model(_reference(line, store, night.gate.candidate))
             aliases = {CANDIDATE: night.gate.candidate.digest, **aliases}
-        parent.log_model(_reference(line, store, commit.champion))
+        _tell_champions(parent, line, store, commit)
         parent.log_aliases(line, aliases, commit.number)
 
     def _tell_songs(self, songs: ScoredSongs) -> None:
@@ -112,9 +127,17 @@ class NightTracking:
                 run.log_artifact(file, f"audio/{row.prompt_id}")
 
     def _begin(self, step: str) -> None:
+        self._end_steps(RunStatus.FINISHED)
+        self._open.add(step)
         self.tracker.step(self.run_key, step).log_tags(code_tags())
 
+    def _end_steps(self, status: RunStatus) -> None:
+        for step in sorted(self._open, reverse=True):
+            self.tracker.step(self.run_key, step).finish(status)
+        self._open.clear()
+
     def _interval(self, phase: str, logged: LoggedStep) -> None:
+        self._open.add(f"align/{phase}")
         run = self.tracker.step(self.run_key, f"align/{phase}")
         run.log_metrics(logged.metrics | logged.speed, logged.step)
 
@@ -123,11 +146,16 @@ def track_rollback(tracker: Tracker, line: str, store: RefreshStore, commit: Com
     """A run of its own, which moves the aliases."""
     run = tracker.run(commit.commit_id, f"rollback-{commit.champion.digest[:12]}")
     run.log_tags({"reason": commit.note, **_tags(commit)})
-    for entry in (commit.champion, commit.previous):
-        if entry is not None:
-            run.log_model(_reference(line, store, entry))
+    _tell_champions(run, line, store, commit)
     run.log_aliases(line, _aliases(commit), commit.number)
     run.finish()
+
+
+def _tell_champions(run: TrackedRun, line: str, store: RefreshStore, commit: Commit) -> None:
+    """All that an alias may stand for: a server may never have heard of the one before, which the line began with."""
+    for entry in (commit.previous, commit.champion):
+        if entry is not None:
+            run.log_model(_reference(line, store, entry))
 
 
 def _aliases(commit: Commit) -> dict[str, str | None]:

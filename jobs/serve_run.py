@@ -13,8 +13,7 @@ from jobs.serve import ServeOptions
 from jobs.serve_app import served_songs
 from jobs.served_champion import followed
 from pipelines.loop.access import TOKEN_VARIABLE, Access, authorization
-from pipelines.loop.http_serving import Address, start_http
-from pipelines.loop.serving import stop_sampling
+from pipelines.loop.http_serving import Address, start_http, stop_http
 
 _SWAP_TIMEOUT_S = 600
 
@@ -33,7 +32,7 @@ def serve_run(options: ServeOptions) -> int:
             print(_example(address, access), flush=True)
             _wait_for_a_signal()
         finally:
-            stop_sampling()
+            stop_http()
     return 0
 
 

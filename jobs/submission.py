@@ -11,13 +11,16 @@ from typing import Any, Protocol
 
 from jobs.lineage.code import (
     COMMIT_TAGS,
-    CONSTRAINTS_VARIABLE,
+    COMMIT_VARIABLE,
     IMAGE_VARIABLE,
+    MODIFIED_TAG,
+    MODIFIED_VARIABLE,
     SOURCE_VARIABLE,
     SUBMISSION_VARIABLE,
     code_tags,
     constraints_digest,
 )
+from jobs.tracking.protocol import GIT_COMMIT
 from jobs.tracking.redaction import redacted, refuse_credentials
 from levo.song.digest import digest_json
 
@@ -100,7 +103,7 @@ class StepJob:
     @property
     def name(self) -> str:
         """The submission id without its attempt: equal for equal steps of equal code."""
-        what = [self.recipe, self.step, self.run, self.seed, _commit(), self.image, self.working_dir]
+        what = [self.recipe, self.step, self.run, self.seed, self._commit(), self.image, self.working_dir]
         what += [self.date, self.store] if self.step == REFRESH else []
         plain = _PLAIN.sub("-", f"{self.recipe}-{self.step}-{self.date or ''}".lower()).strip("-")
         return f"levo-{plain}-{digest_json(what)[:12]}"
@@ -125,16 +128,30 @@ class StepJob:
             "levo.attempt": str(attempt),
             "levo.source": source,
             "levo.image": self.image,
-            "levo.constraints_sha256": constraints_digest(),
+            "levo.constraints_sha256": None if self._is_in_a_named_image else constraints_digest(),
         }
-        return {name: redacted(value) for name, value in (told | _commit()).items() if value is not None}
+        return {name: redacted(value) for name, value in (told | self._commit()).items() if value is not None}
 
     def environment(self, submission_id: str) -> dict[str, str]:
         """Variables of the job, from which its run records where its code came from."""
-        source = "image" if self.working_dir is None else "working_dir"
-        told = {IMAGE_VARIABLE: self.image, CONSTRAINTS_VARIABLE: constraints_digest()}
-        kept = {name: value for name, value in told.items() if value is not None}
-        return {SUBMISSION_VARIABLE: submission_id, SOURCE_VARIABLE: source} | kept
+        told = {SUBMISSION_VARIABLE: submission_id, SOURCE_VARIABLE: "image"}
+        if self.working_dir is not None:
+            # What the image says of its own code is not so of the folder's.
+            commit = self._commit()
+            told[SOURCE_VARIABLE] = "working_dir"
+            told |= {COMMIT_VARIABLE: commit.get(GIT_COMMIT, ""), MODIFIED_VARIABLE: commit.get(MODIFIED_TAG, "")}
+        return told | ({} if self.image is None else {IMAGE_VARIABLE: self.image})
+
+    @property
+    def _is_in_a_named_image(self) -> bool:
+        """Whether the code is an image's whose name is known: what lies here says nothing of it, the image does."""
+        return self.image is not None and self.working_dir is None
+
+    def _commit(self) -> dict[str, str]:
+        """The commit of the checkout that this runs in, where the job's code may be its."""
+        if self._is_in_a_named_image:
+            return {}
+        return {name: value for name, value in code_tags().items() if name in COMMIT_TAGS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +210,6 @@ def known(job: StepJob, client: JobClient) -> Submitted:
     if latest.state is JobState.NOT_SUBMITTED:
         raise UnknownJobError(f"{job.step} of {job.run} was not submitted there; `levo submit` does it")
     return latest
-
-
-def _commit() -> dict[str, str]:
-    """The checkout's commit, where the code lies in one; versions of packages say less than the image's name."""
-    return {name: value for name, value in code_tags().items() if name in COMMIT_TAGS}
 
 
 def _attempts(job: StepJob, client: JobClient) -> Iterator[Submitted]:

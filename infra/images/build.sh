@@ -14,7 +14,10 @@ esac
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 image=${NAME:-levo}:$version-$target
 constraints=$(sha256sum constraints.txt | cut -d' ' -f1)
+commit=$(git rev-parse HEAD 2>/dev/null || true)
+modified=$([ -z "$(git status --porcelain 2>/dev/null)" ] && echo false || echo true)
 DOCKER_BUILDKIT=1 "${DOCKER:-docker}" build --file "$file" --target "$target" --tag "$image" \
     --build-arg "LEVO_IMAGE=$image" --build-arg "LEVO_CONSTRAINTS_SHA256=$constraints" \
+    --build-arg "LEVO_COMMIT=$commit" --build-arg "LEVO_COMMIT_MODIFIED=$modified" \
     --build-arg "TORCH_FIND_LINKS=${TORCH_FIND_LINKS:-}" .
 echo "build: $image"

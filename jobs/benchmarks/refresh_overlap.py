@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import ray
@@ -125,6 +125,7 @@ class ActorHands:
 
     actors: "_Actors"
     overlaps: bool
+    num_samplers: ClassVar[int] = 1
 
     @contextmanager
     def sampler(self, model: Path) -> Iterator[Sampler]:
@@ -233,12 +234,12 @@ class _Round:
 
         axes = [Axis(phase.name) for phase in plan.phases]
 
-        def sing_ahead() -> list[ScoredSongs]:
-            return champion_songs(setting, _DATES[1], axes, self.champion, 0, places)
+        def sing_ahead(watched: NightSetting) -> list[ScoredSongs]:
+            return champion_songs(watched, _DATES[1], axes, self.champion, 0, places)
 
         with beside(setting, sing_ahead):
             trained = align(setting, plan)
-        ahead = sing_ahead()
+        ahead = sing_ahead(setting)
         wall_s = time.monotonic() - began_s
         cpu_s = {name: after - before[name] for name, after in self._cpu_s().items()}
         rows = [row for one in (songs, *ahead) for row in one.candidates]

@@ -30,9 +30,9 @@ from pipelines.generation.endpoint import EndpointSinger
 from pipelines.generation.in_process import SingingConfig
 from pipelines.generation.singer import Asked
 from pipelines.loop.following import FollowedPointer
-from pipelines.loop.http_serving import Address, HttpConfig, SongFront, start_http
+from pipelines.loop.http_serving import APPLICATION, Address, HttpConfig, SongFront, start_http, stop_http
 from pipelines.loop.model_pointer import write_pointer
-from pipelines.loop.serving import APPLICATION, SamplingService, ServingConfig, SongReplica, stop_sampling
+from pipelines.loop.serving import SamplingService, ServingConfig, SongReplica
 from pipelines.loop.song_orders import OrderTaker
 
 SWAP, KILL_REPLICA, KILL_FRONT = "weights swapped", "replica killed", "front killed"
@@ -137,7 +137,7 @@ def serving_trial(
     try:
         by_handle, over_http = _under_load(config, service, address, models, champion, progress)
     finally:
-        stop_sampling()
+        stop_http()
     wall_s = time.perf_counter() - begun
     songs = Counter(
         song.model_digest

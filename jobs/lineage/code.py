@@ -1,4 +1,4 @@
-"""Which code a step ran: versions of what it depends on, and the commit where it runs from a checkout."""
+"""Which code a step ran: versions of what it depends on, and the commit of its checkout or of its image's."""
 
 import os
 import subprocess
@@ -9,17 +9,29 @@ from jobs.summary import installed_versions
 from jobs.tracking.protocol import GIT_COMMIT
 from levo.song.digest import digest_file
 
-COMMIT_TAGS = (GIT_COMMIT, "git_modified")
+MODIFIED_TAG = "git_modified"
+COMMIT_TAGS = (GIT_COMMIT, MODIFIED_TAG)
 IMAGE_VARIABLE, CONSTRAINTS_VARIABLE = "LEVO_IMAGE", "LEVO_CONSTRAINTS_SHA256"
+COMMIT_VARIABLE, MODIFIED_VARIABLE = "LEVO_COMMIT", "LEVO_COMMIT_MODIFIED"
+"""What an image says of the checkout that it was built of, since it holds none."""
 SOURCE_VARIABLE, SUBMISSION_VARIABLE = "LEVO_CODE_SOURCE", "LEVO_SUBMISSION_ID"
 _TIMEOUT_S = 10.0
 
 
 @cache
 def code_tags() -> dict[str, str]:
-    """`version.NAME` for every package; in a checkout the commit and whether files differ from it; what a job says."""
+    """`version.NAME` for every package; the commit, and whether files differ from it; what a job says.
+
+    The commit is the checkout's that the code lies in, else the one that its image was built of.
+    """
     versions = {f"version.{name}": version for name, version in installed_versions().items()}
-    return versions | commit_tags(Path(__file__).resolve()) | submission_tags()
+    return versions | (commit_tags(Path(__file__).resolve()) or image_commit_tags()) | submission_tags()
+
+
+def image_commit_tags() -> dict[str, str]:
+    """The commit that the image names as its own; empty where it names none."""
+    commit = os.environ.get(COMMIT_VARIABLE)
+    return {GIT_COMMIT: commit, MODIFIED_TAG: os.environ.get(MODIFIED_VARIABLE) or "unknown"} if commit else {}
 
 
 def submission_tags() -> dict[str, str]:
@@ -42,7 +54,7 @@ def commit_tags(source: Path) -> dict[str, str]:
     if commit is None or _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
         return {}
     changes = _git(source.parent, "status", "--porcelain", "--untracked-files=no")
-    return {GIT_COMMIT: commit, "git_modified": "unknown" if changes is None else str(bool(changes)).lower()}
+    return {GIT_COMMIT: commit, MODIFIED_TAG: "unknown" if changes is None else str(bool(changes)).lower()}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -81,11 +81,18 @@ class SpoolDelivery:
                 is_delivered = self._deliver()
             except SinkForbiddenError as error:
                 _LOGGER.error("tracking is not delivered by this run; its events wait in %s: %s", self._spool, error)
-                live_metrics().set_tracking_backlog(self.num_waiting())
+                self._tell_what_waits()
                 return
             live_metrics().set_tracking_backlog(0 if is_delivered else self.num_waiting())
             if not is_delivered and not self._closing.wait(self._retry_after_s):
                 self._fresh.set()
+
+    def _tell_what_waits(self) -> None:
+        """Until the end of the run, as often as a gauge must be set so that it is not forgotten."""
+        while True:
+            live_metrics().set_tracking_backlog(self.num_waiting())
+            if self._closing.wait(self._retry_after_s):
+                return
 
     def _deliver(self) -> bool:
         """Move events until the spool is empty; False where the sink does not take them now.

@@ -2,12 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.flow.batch import FAILED, DoneBatch
+from pipelines.flow.batch import FAILED, DoneBatch, Trace
 from pipelines.flow.executor import KILLED
 from pipelines.flow.stage import Refusal, Stage
 from pipelines.observability.catalogue import SongStatus
@@ -27,15 +28,23 @@ class FlowMeter:
 
     def take(self, stages: Sequence[Stage[Any, Any]], done: DoneBatch) -> None:
         """Tell what these stages made of a batch; where nobody listens, nothing is done."""
-        if not self._metrics.sinks:
-            return
-        durations = _durations_s(done)
+        if self._metrics.sinks:
+            songs = zip(done.num_passed, done.refusals, done.seconds, _durations_s(done), strict=True)
+            self._take(stages, [_MeteredSong(*song) for song in songs])
+
+    def take_traces(self, stages: Sequence[Stage[Any, Any]], traces: Sequence[Trace]) -> None:
+        """The same of songs that are not yet a batch."""
+        if self._metrics.sinks:
+            songs = ((len(one.outputs), one.refusal, one.seconds, _duration_s(one.outputs)) for one in traces)
+            self._take(stages, [_MeteredSong(*song) for song in songs])
+
+    def _take(self, stages: Sequence[Stage[Any, Any]], songs: Sequence["_MeteredSong"]) -> None:
         for place, stage in enumerate(stages):
-            for status, number in _statuses(place, done).items():
+            for status, number in _statuses(place, songs).items():
                 self._metrics.count_songs(stage.name, status, number)
-            for took, duration_s in zip(done.seconds, durations, strict=True):
-                if place < len(took):
-                    self._take_song(stage.name, took[place], duration_s)
+            for song in songs:
+                if place < len(song.seconds):
+                    self._take_song(stage.name, song.seconds[place], song.duration_s)
             if self._sound_s[stage.name]:
                 self._metrics.set_real_time_factor(stage.name, self._work_s[stage.name] / self._sound_s[stage.name])
 
@@ -46,14 +55,22 @@ class FlowMeter:
             self._sound_s[stage] += duration_s
 
 
-def _statuses(place: int, done: DoneBatch) -> Counter[SongStatus]:
+@dataclass(frozen=True, slots=True)
+class _MeteredSong:
+    num_passed: int
+    refusal: Refusal | None
+    seconds: Sequence[float]
+    duration_s: float | None
+
+
+def _statuses(place: int, songs: Sequence[_MeteredSong]) -> Counter[SongStatus]:
     """How many songs passed the stage at `place`, and how many ended there."""
     counts: Counter[SongStatus] = Counter()
-    for passed, refusal in zip(done.num_passed, done.refusals, strict=True):
-        if passed > place:
+    for song in songs:
+        if song.num_passed > place:
             counts[SongStatus.PASSED] += 1
-        elif passed == place and refusal is not None:
-            counts[_status(refusal)] += 1
+        elif song.num_passed == place and song.refusal is not None:
+            counts[_status(song.refusal)] += 1
     return counts
 
 
@@ -68,3 +85,7 @@ def _durations_s(done: DoneBatch) -> list[float | None]:
             durations: list[float | None] = pc.struct_field(records, _DURATION).to_pylist()
             return durations
     return [None] * len(done.indices)
+
+
+def _duration_s(outputs: Sequence[Any]) -> float | None:
+    return next((float(one.duration_s) for one in outputs if hasattr(one, _DURATION)), None)

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import os
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -64,6 +66,16 @@ class ObjectStore:
             # To flush thousands of small files costs more than to make them; `get` finds what a power cut spoilt.
             write_bytes_atomically(path, content, flush=False)
         return reference
+
+    def flush(self, references: Iterable[ObjectReference]) -> None:
+        """See to it that objects outlive a power cut, before something that does so names them."""
+        paths = {self.path(reference) for reference in references}
+        for path in (*sorted(paths), *sorted({path.parent for path in paths})):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def put_stream(self, stream: Readable, suffix: str, max_bytes: int) -> ObjectReference:
         """Store what a stream gives, block by block; raises ObjectTooLargeError, and stores nothing, for more."""

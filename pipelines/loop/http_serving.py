@@ -28,16 +28,17 @@ from levo.model.sampling.request import SampledSong, SamplingRequest
 from levo.model.store import CONFIG_FILE
 from levo.song.tokens import TokenGrid
 from pipelines.loop.access import NOBODY_IS_ASKED, Access, is_loopback
-from pipelines.loop.applications import run_application
+from pipelines.loop.applications import run_application, stop_application
 from pipelines.loop.asking import answer
 from pipelines.loop.following import Followed, Follower
 from pipelines.loop.model_pointer import read_pointer, write_pointer
-from pipelines.loop.serving import APPLICATION, ServingConfig, SongReplica, moved_pointer, song_deployment
+from pipelines.loop.serving import ServingConfig, SongReplica, moved_pointer, song_deployment
 from pipelines.loop.song_orders import FieldProblem, OrderError, OrderTaker
 
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
 _CONFLICT, _UNPROCESSABLE, _UNAVAILABLE = 409, 422, 503
 _FRONT_CPUS = 0.1
+APPLICATION = "levo-songs"
 _LOG = logging.getLogger("ray.serve")
 
 
@@ -206,6 +207,11 @@ class SongFront:
         soundfile.write(buffer, mixture.samples.T.clip(-1, 1), mixture.sample_rate_hz, format=audio.upper())
         content = base64.b64encode(buffer.getvalue()).decode()
         return {"format": audio, "sample_rate_hz": mixture.sample_rate_hz, "base64": content}
+
+
+def stop_http() -> None:
+    """Stop the service with its front; others on the same Serve stay."""
+    stop_application(APPLICATION)
 
 
 def start_http(config: ServingConfig, http: HttpConfig, model_folder: Path, address: Address) -> DeploymentHandle:

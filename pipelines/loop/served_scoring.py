@@ -20,11 +20,13 @@ from ray.serve.handle import DeploymentHandle
 
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.executor import OpenStages
+from pipelines.flow.metering import FlowMeter
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.stage import Refusal
 from pipelines.loop.applications import run_application, stop_application
 from pipelines.loop.asking import answers_in_order
 from pipelines.loop.records import CandidateRow, ScoredRow
+from pipelines.observability.metrics import live_metrics
 
 APPLICATION = "levo-scoring"
 
@@ -61,6 +63,7 @@ class ScorerReplica:
         torch.set_num_threads(config.num_threads)
         # Without a folder that outlives the replica, a stage that raises still refuses its song and no other.
         marks = attempts or Attempts(Path(tempfile.mkdtemp(prefix="levo-scoring-")))
+        self._pipeline, self._meter = pipeline, FlowMeter(live_metrics())
         self._stages = OpenStages(pipeline.stages, marks)
         self._stages.open()
         self._busy = asyncio.Lock()
@@ -82,7 +85,9 @@ class ScorerReplica:
             return await asyncio.to_thread(self._outcomes, songs)
 
     def _outcomes(self, songs: list[CandidateRow]) -> list[ScoredRow | Refusal]:
-        return [trace.refusal or trace.outputs[-1] for trace in self._stages.run(songs)]
+        traces = self._stages.run(songs)
+        self._meter.take_traces(self._pipeline.stages, traces)
+        return [trace.refusal or trace.outputs[-1] for trace in traces]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,14 +127,19 @@ class ScoringService:
         return self.handle.score.remote(song)
 
 
-def start_scoring(config: ScoringConfig, pipeline: ScoringPipeline, attempts: Attempts | None = None) -> ScoringService:
+def start_scoring(
+    config: ScoringConfig,
+    pipeline: ScoringPipeline,
+    attempts: Attempts | None = None,
+    application: str = APPLICATION,
+) -> ScoringService:
     """Start the service on the Ray that is running, reachable by its handle only.
 
     With `attempts`, in a folder that all replicas see, a song that kills its replica again and again is refused;
     without them the client gives up on it.
     """
     return ScoringService(
-        run_application(partial(scoring_application, config, pipeline, attempts), APPLICATION), config
+        run_application(partial(scoring_application, config, pipeline, attempts), application), config
     )
 
 
@@ -156,6 +166,6 @@ def scoring_application(
     return deployment.bind(config, pipeline, attempts)
 
 
-def stop_scoring() -> None:
+def stop_scoring(application: str = APPLICATION) -> None:
     """Stop the service where it runs; others on the same Serve stay."""
-    stop_application(APPLICATION)
+    stop_application(application)

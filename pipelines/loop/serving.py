@@ -29,6 +29,7 @@ from pipelines.loop.asking import answers_in_order
 from pipelines.loop.model_pointer import read_pointer, write_pointer
 
 APPLICATION = "levo-sampling"
+"""Of a run's own sampling; a night of the refresh has one of its own name, and so has the service over HTTP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,22 +146,23 @@ class SamplingService:
         return self.handle.sample.remote(request, model_digest, num_lost)
 
 
-def start_sampling(config: ServingConfig, model_folder: Path, pointer: Path) -> SamplingService:
+def start_sampling(
+    config: ServingConfig, model_folder: Path, pointer: Path, application: str = APPLICATION
+) -> SamplingService:
     """Start the service on the Ray that is running, reachable by its handle only (no HTTP proxy).
 
     `pointer` is the file that names the running model; every replica must be able to read it.
     """
     write_pointer(pointer, model_folder)
-    return SamplingService(run_application(partial(song_deployment, config, pointer), APPLICATION), config, pointer)
+    return SamplingService(run_application(partial(song_deployment, config, pointer), application), config, pointer)
 
 
-def running_sampling(config: ServingConfig, pointer: Path) -> SamplingService | None:
+def running_sampling(config: ServingConfig, pointer: Path, application: str = APPLICATION) -> SamplingService | None:
     """The service that an earlier step of the run left for this one, or None."""
     try:
-        handle = serve.get_app_handle(APPLICATION)
+        return SamplingService(serve.get_app_handle(application), config, pointer)
     except RayServeException:
         return None
-    return SamplingService(handle, config, pointer) if handle.deployment_name == SongReplica.__name__ else None
 
 
 def song_deployment(config: ServingConfig, pointer: Path) -> Application:
@@ -186,9 +188,9 @@ def check_replacement(running: Path, folder: Path) -> None:
         raise ModelFolderError(f"{folder} has another config than {running}, which runs; start a service for it")
 
 
-def stop_sampling() -> None:
+def stop_sampling(application: str = APPLICATION) -> None:
     """Stop the service where it runs; others on the same Serve stay."""
-    stop_application(APPLICATION)
+    stop_application(application)
 
 
 @contextmanager

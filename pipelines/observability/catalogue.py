@@ -83,18 +83,27 @@ REWARD_DRIFT = ExportedMetric(
 POLICY_DRIFT = ExportedMetric(
     "levo_policy_drift",
     Kind.GAUGE,
-    "How far the champion is from where the oldest pairs came from",
+    "How far the champion has moved from the earlier pairs' singers, in nats a token, over all that were in use",
     is_kept=True,
 )
 LAST_SUCCESS = ExportedMetric(
     "levo_refresh_last_success_timestamp_seconds", Kind.GAUGE, "When the last night ended well, Unix time", is_kept=True
+)
+NEWEST_DATE = ExportedMetric(
+    "levo_refresh_newest_date_timestamp_seconds",
+    Kind.GAUGE,
+    "Midnight (UTC) of the newest date whose night is committed, Unix time",
+    is_kept=True,
 )
 NIGHTS = ExportedMetric("levo_refresh_nights", Kind.COUNTER, "Nights by how they ended", ("outcome",), is_kept=True)
 GATE_DECISIONS = ExportedMetric(
     "levo_gate_decisions", Kind.COUNTER, "Candidates by verdict", ("outcome",), is_kept=True
 )
 TRACKING_BACKLOG = ExportedMetric(
-    "levo_tracking_backlog_events", Kind.GAUGE, "Events of tracked runs that the tracking server has not taken yet"
+    "levo_tracking_backlog_events",
+    Kind.GAUGE,
+    "Events of tracked runs that the tracking server has not taken yet",
+    is_kept=True,
 )
 
 CATALOGUE = (
@@ -107,6 +116,7 @@ CATALOGUE = (
     REWARD_DRIFT,
     POLICY_DRIFT,
     LAST_SUCCESS,
+    NEWEST_DATE,
     NIGHTS,
     GATE_DECISIONS,
     TRACKING_BACKLOG,

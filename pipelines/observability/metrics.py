@@ -50,7 +50,7 @@ class Metrics:
             self._record(catalogue.REWARD_DRIFT, drift, metric=metric)
 
     def set_policy_drift(self, drift: float) -> None:
-        """How far the champion has moved from the model that the oldest pairs in use came from."""
+        """How far the champion has moved from the models that sang the earlier pairs in use."""
         self._record(catalogue.POLICY_DRIFT, drift)
 
     def count_night(self, outcome: NightOutcome) -> None:
@@ -62,8 +62,12 @@ class Metrics:
         self._record(catalogue.GATE_DECISIONS, 1, outcome=outcome.value)
 
     def mark_success(self, timestamp_s: float) -> None:
-        """A night that committed, or had committed before; Unix time."""
+        """A night that committed; Unix time."""
         self._record(catalogue.LAST_SUCCESS, timestamp_s)
+
+    def set_newest_date(self, timestamp_s: float) -> None:
+        """Midnight (UTC) of the newest date whose night is committed; Unix time."""
+        self._record(catalogue.NEWEST_DATE, timestamp_s)
 
     def set_tracking_backlog(self, num_events: int) -> None:
         """Events that wait for the tracking server."""

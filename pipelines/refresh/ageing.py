@@ -48,9 +48,9 @@ def rejuvenated(rows: Iterable[PooledPair]) -> list[PooledPair]:
     return [replace(row, status=PairStatus.ACTIVE, aged_on=None) for row in rows]
 
 
-def mean_drift(rows: Iterable[PooledPair]) -> float:
-    """The mean drift of the pairs in use; 0 where there are none."""
-    drifts = [row.drift for row in rows if row.is_active]
+def mean_drift(rows: Iterable[PooledPair], night: str) -> float:
+    """The mean drift of the earlier pairs that were in use until this night, those that it aged included; 0 of none."""
+    drifts = [row.drift for row in rows if row.night != night and (row.is_active or row.aged_on == night)]
     return sum(drifts) / len(drifts) if drifts else 0.0
 
 

@@ -1,4 +1,4 @@
-"""What a store no longer needs: attempts without a commit, candidates that were refused, measures of old models."""
+"""What a store no longer needs: attempts without a commit, refused candidates, old models' measures, old sound."""
 
 import shutil
 import time
@@ -31,7 +31,8 @@ def collect(
     """Remove what no commit names once it was left alone for the grace time; to be called by who holds the lease.
 
     Kept are: all that committed nights name, champions of every commit, the objects of all pairs of the head's
-    snapshot, and the measures of the champion and the one before it. As long as an attempt at a night that was not
+    snapshot, and the measures of the champion and the one before it. The sound of songs goes too: their tokens are what
+    pairs are made of, and decode to it again. As long as an attempt at a night that was not
     committed is kept, so is all that it may go on with: objects, candidates and measures. `check` is called before each
     removal, and raises LostLeaseError where somebody else may by now be using what would go.
     """
@@ -66,11 +67,12 @@ def _others_unnamed(store: RefreshStore, history: Sequence[Commit]) -> Iterator[
     measured = {entry.digest for entry in _entries(history[0].champion, history[0].previous)}
     yield from (one for one in sorted(store.reference.glob("reference-*/*")) if one.name not in measured)
     yield from _unused_objects(store, history[0].pairs)
+    yield from (one for one in sorted(store.sounds.glob("objects/*/*")) if one.is_file())
 
 
 def _unused_objects(store: RefreshStore, snapshot_id: str | None) -> Iterator[Path]:
     rows = [] if snapshot_id is None else read_pool(store.pairs.open(snapshot_id))
-    used = {store.objects.path(reference) for row in rows for reference in (row.audio_prompt, row.chosen, row.rejected)}
+    used = {store.objects.path(reference) for row in rows for reference in row.tokens}
     yield from (one for one in sorted(store.objects.folder.glob("*/*")) if one.is_file() and one not in used)
 
 

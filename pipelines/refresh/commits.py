@@ -125,6 +125,10 @@ class CommitLog:
             raise ValueError(f"{file} is damaged: its content has the digest {commit.commit_id[:16]}")
         return commit
 
+    def on_file(self) -> Iterator[Commit]:
+        """Every commit in the folder, whether or not the head comes to it."""
+        return (self.read(file.stem) for file in sorted(self._folder.glob("*.json")))
+
     def history(self) -> Iterator[Commit]:
         """The commits from the newest back."""
         commit = self.head()

@@ -10,6 +10,11 @@ from pipelines.refresh.decision import DecisionRules
 
 OPERATIONAL = frozenset({"lease_s", "grace_days", "has_report"})
 """Fields of a configuration that change nothing of what nights come to."""
+TUNABLE = frozenset(
+    {"prompts_per_night", "prompts_per_chunk", "weak_share", "decision", "agreement_pairs", "preflight"}
+)
+"""Fields that may change from night to night: how much a night does and when it trains, not what is compared with what.
+"""
 
 
 @dataclass(frozen=True, slots=True)

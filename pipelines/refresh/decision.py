@@ -4,15 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
+from scipy.special import bdtr
+
 from levo.song.scores import Axis
+
+_CHANCE = 0.05
+"""How rarely so few votes may come of an agreement that is as it should be (the binomial distribution's lower tail)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AxisFacts:
     """One preference's pairs after ageing: all, those that no training on this preference has seen, and tonight's.
 
-    `num_candidates` are the songs that tonight's were made of. `judge_agreement` is the share of tonight's pairs on
-    which a judge that made none of them prefers the same song; None where it was not asked.
+    `num_candidates` are the songs that tonight's were made of. Of `judge_votes` of tonight's pairs a judge that made
+    none of them prefers the same song on `judge_agreed`; both are 0 where it was not asked.
     """
 
     num_pairs: int
@@ -21,7 +26,8 @@ class AxisFacts:
     num_candidates: int
     was_trained: bool = True
     """Whether this preference was trained on before."""
-    judge_agreement: float | None = None
+    judge_agreed: int = 0
+    judge_votes: int = 0
 
     @property
     def pair_yield(self) -> float:
@@ -50,7 +56,8 @@ class DecisionRules:
     min_nights: int = 1
     """Nights between trainings."""
     min_agreement: float = 0.55
-    """Below it the judges that make pairs and those that made none disagree about what is better."""
+    """Below it the judges that make pairs and those that made none disagree about what is better; a night's few votes
+    must be too few for it by more than chance, at 5 %."""
     min_yield_share: float = 0.5
     """Of the median yield of the nights before; a sudden drop says that something broke."""
 
@@ -104,9 +111,12 @@ def _against(found: AxisFacts, rules: DecisionRules) -> str | None:
 
 def _alarms(axis: Axis, found: AxisFacts, facts: RefreshFacts, rules: DecisionRules) -> list[str]:
     told = []
-    agreement = found.judge_agreement
-    if agreement is not None and agreement < rules.min_agreement:
-        told.append(f"{axis.value}: judges that made no pair agree with {agreement:.2f} of them")
+    agreed, votes = found.judge_agreed, found.judge_votes
+    if votes and float(bdtr(agreed, votes, rules.min_agreement)) < _CHANCE:
+        told.append(
+            f"{axis.value}: judges that made no pair agree with {agreed} of {votes}, which is less than "
+            f"{rules.min_agreement:.0%} beyond chance"
+        )
     earlier = facts.earlier_yields.get(axis, ())
     usual = median(earlier) if earlier else 0.0
     if found.pair_yield < rules.min_yield_share * usual:

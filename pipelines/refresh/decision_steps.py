@@ -1,6 +1,7 @@
 """The step of a night that says whether a training pays: the facts, gathered from the pool and the nights before."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from levo.song.candidate import PreferencePair
@@ -16,10 +17,23 @@ from pipelines.refresh.songs import ScoredSongs, SongPlaces
 _YIELDS_REMEMBERED = 7
 
 
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """On how many pairs a judge decided, and on how many of them as the pair does."""
+
+    agreed: int = 0
+    asked: int = 0
+
+    @property
+    def share(self) -> float:
+        """Of those that it decided."""
+        return self.agreed / self.asked
+
+
 def agreement(
     setting: NightSetting, date: str, singer: str, songs: ScoredSongs, pool: Sequence[PooledPair], places: SongPlaces
-) -> dict[str, float]:
-    """By axis, the share of some of the night's new pairs on which a judge that made none prefers the same song.
+) -> dict[str, Votes]:
+    """By axis, on how many of some of the night's new pairs a judge that made none prefers the same song.
 
     Pairs on which it is undecided, or silent, are left out; an axis without any has no entry.
     """
@@ -32,8 +46,8 @@ def agreement(
     with setting.hands.scorer(pipeline, places.marks) as scorer:
         heard = scorer.score([row for row in songs.candidates if row.candidate_id in asked])
     scored = {row.candidate_id: row for row in heard if isinstance(row, ScoredRow)}
-    shares = {axis.value: _agreed(axis, pairs, scored) for axis, pairs in chosen.items()}
-    return {axis: share for axis, share in shares.items() if share is not None}
+    votes = {axis.value: _votes(axis, pairs, scored) for axis, pairs in chosen.items()}
+    return {axis: found for axis, found in votes.items() if found.asked}
 
 
 def decide_training(
@@ -41,7 +55,7 @@ def decide_training(
     date: str,
     pool: Sequence[PooledPair],
     songs: Mapping[str, Any],
-    agreed: Mapping[str, float],
+    agreed: Mapping[str, Votes],
 ) -> Decision:
     """Gather the facts and decide.
 
@@ -51,7 +65,7 @@ def decide_training(
     trainings = {axis: _last_training(history, axis) for axis in Axis}
     axes = {}
     for axis, training in trainings.items():
-        rows = active(pool, axis)
+        rows, votes = active(pool, axis), agreed.get(axis.value, Votes())
         seen = set() if training is None else _pair_ids(setting, history[training])
         axes[axis] = AxisFacts(
             num_pairs=len(rows),
@@ -59,7 +73,8 @@ def decide_training(
             num_tonight=sum(row.night == date for row in rows),
             num_candidates=int(songs["num_candidates"]),
             was_trained=training is not None,
-            judge_agreement=agreed.get(axis.value),
+            judge_agreed=votes.agreed,
+            judge_votes=votes.asked,
         )
     since = min((training + 1 for training in trainings.values() if training is not None), default=None)
     return decide(RefreshFacts(axes, since, _earlier_yields(history)), setting.config.decision)
@@ -71,14 +86,14 @@ def _sample(rows: Sequence[PooledPair], date: str, number: int) -> list[Preferen
     return tonight[:number]
 
 
-def _agreed(axis: Axis, pairs: Sequence[PreferencePair], scored: Mapping[str, ScoredRow]) -> float | None:
+def _votes(axis: Axis, pairs: Sequence[PreferencePair], scored: Mapping[str, ScoredRow]) -> Votes:
     metric, votes = HELD_OUT_METRIC[axis], []
     for pair in pairs:
         sides = [scored.get(name) for name in (pair.chosen_id, pair.rejected_id)]
         values = [None if row is None else row.scores[metric.name].value for row in sides]
         if values[0] is not None and values[1] is not None and values[0] != values[1]:
             votes.append(metric.gain(values[0] - values[1]) > 0)
-    return sum(votes) / len(votes) if votes else None
+    return Votes(sum(votes), len(votes))
 
 
 def _last_training(history: Sequence[Commit], axis: Axis) -> int | None:

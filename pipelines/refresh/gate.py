@@ -11,6 +11,8 @@ from reward.bootstrap import PairedDifference, paired_bootstrap
 from reward.sign_flip import draws_for, least_p_value, sign_flip_p_value
 
 _ERROR_RATE = 0.05
+_COVERAGE = 0.95
+"""Of the intervals that limits and alarms go by, at every look."""
 _MOST_UNHEARD = 0.05
 """Share of the champion's songs whose like of the candidate may lack a score: those that are left flatter it."""
 _LEAST_PROMPTS = 2
@@ -45,16 +47,19 @@ class GateMetric:
 
 @dataclass(frozen=True, slots=True)
 class MetricVerdict:
-    """The gain of the candidate (positive is better), with its interval at this look's coverage.
+    """The gain of the candidate (positive is better), with its 95 % interval, by which limits and alarms go.
 
-    `p_value` is the randomisation test's: how often chance alone gives as large a gain; `least_p_value` is the smallest
-    that so many prompts can have. An interval is of 10,000 resamples: at coverages beyond theirs the test decides.
+    Those can only refuse, and all of them must be kept: to ask them again spends nothing. What promotes goes by the
+    look's own `coverage`: `surely_low` is the interval's lower end at it, `p_value` the randomisation test's (how often
+    chance alone gives as large a gain), `least_p_value` the smallest that so many prompts can have. An interval is of
+    10,000 resamples: at coverages beyond theirs the test decides.
     """
 
     name: str
     gain: float
     low: float
     high: float
+    surely_low: float
     num_prompts: int
     p_value: float
     least_p_value: float
@@ -67,8 +72,8 @@ class MetricVerdict:
 
     @property
     def is_better(self) -> bool:
-        """Whether the whole interval is a gain, and the randomisation test agrees: with few prompts intervals lie."""
-        return self.low > 0 and self.p_value <= self.level
+        """Whether the look's interval is a gain, and the randomisation test agrees: with few prompts intervals lie."""
+        return self.surely_low > 0 and self.p_value <= self.level
 
     @property
     def can_be_better(self) -> bool:
@@ -134,21 +139,30 @@ def gate(metrics: Sequence[GateMetric], num_looks_before: int) -> GateDecision:
 
 
 def _verdict(one: GateMetric, coverage: float) -> MetricVerdict:
-    found: PairedDifference = paired_bootstrap(one.candidate, one.champion, seed=_SEED, coverage=coverage)
-    gains = sorted((one.metric.gain(found.interval.low), one.metric.gain(found.interval.high)))
+    found, sure = (
+        paired_bootstrap(one.candidate, one.champion, seed=_SEED, coverage=share) for share in (_COVERAGE, coverage)
+    )
+    low, high = _gains(one.metric, found)
     shared = sorted(one.candidate.keys() & one.champion.keys())
     differences = np.array([one.metric.gain(one.candidate[name] - one.champion[name]) for name in shared])
     num_draws = draws_for((1 - coverage) / 2)
     return MetricVerdict(
         name=one.metric.name,
         gain=one.metric.gain(found.interval.mean),
-        low=gains[0],
-        high=gains[1],
+        low=low,
+        high=high,
+        surely_low=_gains(one.metric, sure)[0],
         num_prompts=found.interval.num_prompts,
         p_value=sign_flip_p_value(differences, seed=_SEED, num_draws=num_draws),
         least_p_value=least_p_value(len(differences), num_draws),
         coverage=coverage,
     )
+
+
+def _gains(metric: Metric, found: PairedDifference) -> tuple[float, float]:
+    """The ends of an interval as gains, the worse one first."""
+    ends = metric.gain(found.interval.low), metric.gain(found.interval.high)
+    return min(ends), max(ends)
 
 
 def _unheard(one: GateMetric) -> str | None:

@@ -60,6 +60,11 @@ class Hands(Protocol):
         """Whether songs are sampled while others are scored, and sung while models train."""
         ...
 
+    @property
+    def num_samplers(self) -> int:
+        """How many workers sing at once."""
+        ...
+
     def sampler(self, model: Path) -> AbstractContextManager[Sampler]:
         """A sampler of a model, open while the block lasts; one at a time."""
         ...

@@ -30,6 +30,7 @@ class InProcessHands:
 
     sampling: SamplingConfig
     overlaps: ClassVar[bool] = False
+    num_samplers: ClassVar[int] = 1
 
     @contextmanager
     def sampler(self, model: Path) -> Iterator[Sampler]:

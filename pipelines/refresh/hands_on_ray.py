@@ -10,6 +10,7 @@ import ray
 
 from levo.alignment.preflight import PreflightReport
 from levo.model.store import model_digest
+from levo.song.digest import digest_json
 from levo.training.precision import Precision
 from levo.training.results import PhaseResult
 from pipelines.flow.attempts import Attempts
@@ -40,8 +41,8 @@ class _ServedScorer:
 class RayHands:
     """Works on the Ray that is running, until `close`; `pointer` is the file that the sampling replicas follow.
 
-    Services stay for the next block that needs them. Where GPUs are used the sampling replicas give theirs back before
-    a training.
+    Its services are named after that file: other lines, runs and services on the same Ray have theirs. They stay for
+    the next block that needs them. Where GPUs are used the sampling replicas give theirs back before a training.
     """
 
     config: LoopConfig
@@ -50,6 +51,11 @@ class RayHands:
     overlaps: ClassVar[bool] = True
     _scoring: dict[str, ScoringService] = field(default_factory=dict, repr=False)
     """The running service by what it scores with; at most one."""
+
+    @property
+    def num_samplers(self) -> int:
+        """The replicas of the recipe."""
+        return self.config.sampling.num_replicas
 
     @contextmanager
     def sampler(self, model: Path) -> Iterator[Sampler]:
@@ -66,14 +72,14 @@ class RayHands:
         if name not in self._scoring:
             self._stop_scoring()
             config = ScoringConfig(num_replicas=self.num_scorers)
-            self._scoring[name] = start_scoring(config, pipeline, Attempts(marks.resolve()))
+            self._scoring[name] = start_scoring(config, pipeline, Attempts(marks.resolve()), self._named("scoring"))
         yield _ServedScorer(self._scoring[name])
 
     def train(self, training: Training, on_log: OnLog) -> list[PhaseResult]:
         """One fit for all phases."""
         scale = training_scale(self.config.training)
         if scale.use_gpu:
-            stop_sampling()
+            stop_sampling(self._named("sampling"))
         return run_phases(training.phases, training.storage, on_log, scale, cache=training.cache)
 
     def examine(self, examination: Examination) -> PreflightReport:
@@ -90,19 +96,23 @@ class RayHands:
         """What a task gives, on a GPU where trainings use them; the device is its last argument."""
         plan = self.config.training
         if plan.use_gpu:
-            stop_sampling()
+            stop_sampling(self._named("sampling"))
         task = ray.remote(num_cpus=plan.threads_per_worker, num_gpus=int(plan.use_gpu), max_calls=1)(act)
         return ray.get(task.remote(*arguments, "cuda" if plan.use_gpu else "cpu"))
 
     def close(self) -> None:
         """Stop what still runs."""
         self._stop_scoring()
-        stop_sampling()
+        stop_sampling(self._named("sampling"))
 
     def _stop_scoring(self) -> None:
         self._scoring.clear()
-        stop_scoring()
+        stop_scoring(self._named("scoring"))
 
     def _service(self, model: Path) -> SamplingService:
-        config = serving_config(self.config.sampling)
-        return running_sampling(config, self.pointer) or start_sampling(config, model.resolve(), self.pointer)
+        config, name = serving_config(self.config.sampling), self._named("sampling")
+        running = running_sampling(config, self.pointer, name)
+        return running or start_sampling(config, model.resolve(), self.pointer, name)
+
+    def _named(self, service: str) -> str:
+        return f"levo-night-{service}-{digest_json(str(self.pointer))[:8]}"

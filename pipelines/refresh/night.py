@@ -1,7 +1,7 @@
 """A night of a line of champions: its steps in order, and the one moment at which all that it did becomes so."""
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from pipelines.refresh.attempt import Attempt, StepOutcome
 from pipelines.refresh.beside import beside
 from pipelines.refresh.champion_songs import champion_songs
 from pipelines.refresh.commits import NIGHT, Commit, GateRecord, ModelEntry, NightRecord
-from pipelines.refresh.decision_steps import agreement, decide_training
+from pipelines.refresh.decision_steps import Votes, agreement, decide_training
 from pipelines.refresh.gate_steps import gate_record, gate_songs, judge, num_looks, report_songs
 from pipelines.refresh.held_line import HeldLine, held_line
-from pipelines.refresh.line import begin_line
+from pipelines.refresh.line import begin_line, check_champion
 from pipelines.refresh.pair_steps import choose, pair_and_age, pool_of, sing, song_facts
 from pipelines.refresh.pool import PooledPair, publish_pool
 from pipelines.refresh.setting import NightSetting
@@ -48,13 +48,15 @@ def held_night(setting: NightSetting, date: str, held: HeldLine) -> NightResult:
     """Do a night, from wherever an earlier attempt at it was broken off; one that was committed is left as it is.
 
     Raises LostLeaseError where this process was taken for dead: nothing of the night was committed then.
+    ForeignLineError where the store holds another line, or another model in the champion's place.
     """
     head = begin_line(setting, held.commits, held.check)
     setting.store.show_head()
     done = next((one for one in setting.store.commits.history() if one.night and one.night.date == date), None)
     if done is not None:
         return NightResult(done, is_new=False, steps={})
-    inputs = {"line": setting.identity, "date": date, "head": head.commit_id}
+    check_champion(setting, head)
+    inputs = {"line": setting.night, "date": date, "head": head.commit_id}
     attempt = Attempt(setting.store.night(date), held.lease, inputs, setting.watch.on_step)
     return _Night(setting, date, head, attempt, held).run()
 
@@ -71,7 +73,8 @@ class _Night:
         songs, sung = self._songs(chosen["prompts"])
         paired = self._step("pair", lambda folder: pair_and_age(self._setting, self._date, self._head, songs, folder))
         pool = pool_of(self._steps["pair"].folder)
-        agreed = self._step("agree", lambda _: self._agreement(songs, pool))
+        told = self._step("agree", lambda _: self._agreement(songs, pool))
+        agreed = {axis: read_record(Votes, votes) for axis, votes in told.items()}
         decided = self._step("decide", lambda _: asdict(decide_training(self._setting, self._date, pool, sung, agreed)))
         axes = [Axis(axis) for axis in decided["axes"]]
         trained = self._trained(pool, axes)
@@ -94,7 +97,8 @@ class _Night:
 
     def _agreement(self, songs: ScoredSongs, pool: list[PooledPair]) -> Result:
         singer = self._head.champion.digest
-        return dict(agreement(self._setting, self._date, singer, songs, pool, self._places))
+        found = agreement(self._setting, self._date, singer, songs, pool, self._places)
+        return {axis: asdict(votes) for axis, votes in found.items()}
 
     def _trained(self, pool: list[PooledPair], axes: list[Axis]) -> tuple[AxisTraining, list[Axis]] | None:
         """Train the axes in which the preflight finds nothing wrong; None where there is none."""
@@ -109,7 +113,11 @@ class _Night:
             axes = [axis for axis in axes if axis.value not in found["problems"]]
         if not axes:
             return None
-        with beside(setting, lambda: champion_songs(setting, self._date, axes, champion, self._look, self._places)):
+
+        def sing_ahead(watched: NightSetting) -> None:
+            champion_songs(watched, self._date, axes, champion, self._look, self._places)
+
+        with beside(setting, sing_ahead):
             self._step("align", lambda _: align(setting, plan.only(axes)), [axis.value for axis in axes])
         return plan, axes
 
@@ -147,7 +155,7 @@ class _Night:
         chosen: Result,
         sung: Result,
         paired: Result,
-        agreed: Result,
+        agreed: Mapping[str, Votes],
         decided: Result,
         gated: GateRecord | None,
         report: Result,
@@ -164,7 +172,7 @@ class _Night:
             aged_pairs=paired["aged"],
             policy_drift=float(paired["policy_drift"]),
             means=sung["means"],
-            agreement=agreed,
+            agreement={axis: votes.share for axis, votes in agreed.items()},
             trained_axes=tuple(axis.value for axis in trained[1]) if trained else (),
             reasons=tuple(decided["reasons"]),
             alarms=(*decided["alarms"], *self._problems(), *(gated.alarms if gated else ())),
@@ -187,6 +195,7 @@ class _Night:
     def _commit(self, pool: list[PooledPair], champion: ModelEntry, record: NightRecord) -> NightResult:
         """Publish the pool, then move the head: before that nothing of the night is so, after it all is."""
         setting = self._setting
+        setting.store.objects.flush(reference for row in pool if row.night == self._date for reference in row.tokens)
         versions = {"levo": importlib.metadata.version("levo"), "champion": self._head.champion.digest}
         snapshot = publish_pool(setting.store.pairs, pool, versions, self._check)
         self._check()

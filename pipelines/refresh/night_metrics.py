@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from pipelines.loop.metrics import METRICS
 from pipelines.observability.catalogue import GateOutcome, NightOutcome
@@ -16,13 +17,19 @@ _LEAST_NOISE = 0.01
 
 
 def tell_night(
-    metrics: Metrics, setting: NightSetting, result: NightResult, clock: Callable[[], float] = time.time
+    metrics: Metrics,
+    setting: NightSetting,
+    result: NightResult,
+    *,
+    is_told: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> None:
-    """Tell all of a night once; of one that was done before, that it is done."""
-    metrics.mark_success(clock())
+    """Tell all of a night once; of one that was told before (`is_told`), nothing."""
     night = result.commit.night
-    if night is None or not result.is_new:
+    if night is None or is_told:
         return
+    metrics.mark_success(clock())
+    metrics.set_newest_date(_newest_date(setting))
     for axis, number in night.new_pairs.items():
         metrics.count_pairs(axis, number)
         metrics.set_pair_yield(axis, number / night.num_candidates if night.num_candidates else 0.0)
@@ -33,6 +40,12 @@ def tell_night(
         metrics.count_gate_decision(GateOutcome.PROMOTED if night.gate.is_promoted else refused)
     promoted = night.gate is not None and night.gate.is_promoted
     metrics.count_night(NightOutcome.PROMOTED if promoted else NightOutcome.KEPT)
+
+
+def _newest_date(setting: NightSetting) -> float:
+    """Midnight (UTC) of the newest committed date, as Unix time."""
+    newest = max(one.night.date for one in setting.store.commits.history() if one.night)
+    return datetime.fromisoformat(newest).replace(tzinfo=UTC).timestamp()
 
 
 def _tell_rewards(metrics: Metrics, setting: NightSetting, night: NightRecord) -> None:

@@ -1,15 +1,21 @@
 """Prompts of one's own: a file of orders in the release's fields, each in one of four sets by the hash of its name."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from levo.model.tokenizer import ConditionEncoder, ConditionError
 from levo.release.codes import read_codes
 from levo.song.description import parse_description
 from levo.song.prompt import PromptSet, prompt_set_of
 from pipelines.generation.order_file import SongOrder, read_orders
 from pipelines.loop.records import PromptRow
+from pipelines.loop.sampling import conditions_of
+
+_NO_WORDS = re.compile(r"\[[^\]]*\]|[\s;.,]")
+_MOST_TOLD = 10
 
 
 class OwnPromptsError(ValueError):
@@ -30,7 +36,7 @@ def read_own_prompts(file: Path, numbers: Mapping[PromptSet, int], limits: Promp
 
     Which set a prompt is in depends on its `idx` and the numbers' proportions alone, so that to add prompts later moves
     none. Every line needs `idx`, `gt_lyric` and `prompt_codes_path`. Raises `OwnPromptsError` where a set is not
-    filled, `LineError` with every line that is wrong.
+    filled, or two sets share their words, `LineError` with every line that is wrong.
     """
     shares = {name: float(number) for name, number in numbers.items() if number}
     taken: Counter[PromptSet] = Counter()
@@ -44,7 +50,38 @@ def read_own_prompts(file: Path, numbers: Mapping[PromptSet, int], limits: Promp
     if short:
         expected = sum(numbers.values())
         raise OwnPromptsError(f"{file}: too few prompts: {', '.join(short)}; expected somewhat more than {expected}")
+    _refuse_shared_words(file, rows)
     return rows
+
+
+def check_texts(rows: Sequence[PromptRow], encoder: ConditionEncoder) -> None:
+    """Raise `OwnPromptsError` with every prompt whose texts a song model cannot be given, before any night is paid for.
+
+    The file is read anew then: nothing of a line is begun.
+    """
+    problems = []
+    for row in rows:
+        try:
+            encoder.encode([conditions_of(row)])
+        except ConditionError as error:
+            problems.append(f"{row.prompt_id}: {error}")
+    if problems:
+        more = f"; and {len(problems) - _MOST_TOLD} more" if len(problems) > _MOST_TOLD else ""
+        raise OwnPromptsError("; ".join(problems[:_MOST_TOLD]) + more)
+
+
+def _refuse_shared_words(file: Path, rows: Sequence[PromptRow]) -> None:
+    """What is trained on must not be what decides or reports; music without words shares none."""
+    first: dict[str, PromptRow] = {}
+    for row in rows:
+        if not _NO_WORDS.sub("", row.lyrics):
+            continue
+        other = first.setdefault(row.lyrics, row)
+        if other.prompt_set is not row.prompt_set:
+            both = " and ".join(f"{one.prompt_id} ({one.prompt_set.value})" for one in (other, row))
+            raise OwnPromptsError(
+                f"{file}: {both} have the same gt_lyric; expected each lyric in one set: leave one of the two out"
+            )
 
 
 def _row(order: SongOrder, prompt_set: PromptSet, folder: Path, limits: PromptLimits) -> PromptRow:

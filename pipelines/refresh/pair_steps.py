@@ -128,7 +128,7 @@ def pair_and_age(setting: NightSetting, date: str, head: Commit, songs: ScoredSo
         "pairs": {axis.value: len(active(pool, axis)) for axis in Axis},
         "ties": {axis.value: pairings[axis].report.num_ties for axis in Axis},
         "aged": sum(row.aged_on == date for row in pool),
-        "policy_drift": mean_drift(pool),
+        "policy_drift": mean_drift(pool, date),
         "num_measured": measured.num_computed,
         "num_carried_over": len(measured.likelihoods) * 2 - measured.num_computed,
     }

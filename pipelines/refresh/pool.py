@@ -48,6 +48,11 @@ class PooledPair:
     aged_on: str | None = None
 
     @property
+    def tokens(self) -> tuple[ObjectReference, ...]:
+        """The objects that it is made of: its audio prompt and both songs."""
+        return (self.audio_prompt, self.chosen, self.rejected)
+
+    @property
     def is_active(self) -> bool:
         """Whether it is trained on."""
         return self.status is PairStatus.ACTIVE

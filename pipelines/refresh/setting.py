@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from levo.model.sampling.request import SamplingParameters
-from levo.song.digest import digest_json
+from levo.song.digest import canonical_json, digest_bytes, digest_json
 from levo.song.prompt import PromptSet
 from levo.training.loop import LoggedStep
 from levo.training.precision import Precision
@@ -15,7 +15,7 @@ from pipelines.loop.records import PromptRow
 from pipelines.loop.sampling import short_digest
 from pipelines.loop.scoring import scoring_pipeline
 from pipelines.observability.metrics import Metrics
-from pipelines.refresh.config import OPERATIONAL, RefreshConfig
+from pipelines.refresh.config import OPERATIONAL, TUNABLE, RefreshConfig
 from pipelines.refresh.hands import Hands, ScoringPipeline
 from pipelines.refresh.store import RefreshStore
 
@@ -57,15 +57,28 @@ class NightSetting:
     watch: Watch = field(default_factory=Watch)
     own_prompts: Path | None = None
     """A file of prompts that a new line begins with, in place of the rendered world's."""
+    first_model: Path | None = None
+    """The folder of the model that a new line begins with, in place of the run's best."""
+
+    @property
+    def made_of(self) -> str:
+        """Canonical JSON of what makes the line this one: its configuration, the run's, and the run's judges.
+
+        What may change from night to night (`TUNABLE`, `OPERATIONAL`) is no part of it.
+        """
+        own = {key: value for key, value in asdict(self.config).items() if key not in TUNABLE | OPERATIONAL}
+        return canonical_json({"refresh": own, "loop": self.context.config, "judges": self.judges})
 
     @property
     def identity(self) -> str:
-        """What makes the line this one: its configuration, the run's, and the run's judges.
+        """The digest of what the line is made of."""
+        return digest_bytes(self.made_of.encode())
 
-        How long leases and leftovers last, and whether a report is sung, is for those who run it to change.
-        """
-        made_of = {key: value for key, value in asdict(self.config).items() if key not in OPERATIONAL}
-        return digest_json({"refresh": made_of, "loop": self.context.config, "judges": self.judges})
+    @property
+    def night(self) -> str:
+        """The digest of all that a night's steps come from: one begun with other values begins anew."""
+        own = {key: value for key, value in asdict(self.config).items() if key not in OPERATIONAL}
+        return digest_json([self.identity, own])
 
     @property
     def parameters(self) -> SamplingParameters:
@@ -109,7 +122,13 @@ class NightSetting:
 
 
 def open_setting(
-    context: LoopContext, config: RefreshConfig, store: RefreshStore, hands: Hands, own_prompts: Path | None = None
+    context: LoopContext,
+    config: RefreshConfig,
+    store: RefreshStore,
+    hands: Hands,
+    own_prompts: Path | None = None,
+    first_model: Path | None = None,
 ) -> NightSetting:
     """The setting of a run's line, its judges loaded once to know them."""
-    return NightSetting(context, config, store, hands, context.judges_digest(), own_prompts=own_prompts)
+    judges = context.judges_digest()
+    return NightSetting(context, config, store, hands, judges, own_prompts=own_prompts, first_model=first_model)

@@ -8,24 +8,28 @@ from functools import cached_property
 from itertools import accumulate
 from math import ceil
 from pathlib import Path
+from time import perf_counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from levo.model.sampling.request import SamplingParameters
 from levo.model.store import model_digest
 from levo.song.digest import digest_json
 from levo.song.files import write_atomically
 from levo.song.schema import records_of, records_of_structs, struct_array_of, table_of
+from levo.song.tokens import FRAME_RATE_HZ
 from pipelines.flow.stage import Refusal
 from pipelines.loop.records import CandidateRow, PromptRow, ScoredRow
 from pipelines.loop.sampling import Sampler, sample_candidates
+from pipelines.observability.catalogue import SongStatus
 from pipelines.refresh.hands import Hands, Scorer, ScoringPipeline
 from pipelines.refresh.setting import NightSetting
 
 Outcome = ScoredRow | Refusal
 CANDIDATES, SCORES = "candidates.parquet", "scores.parquet"
 _RECORD, _REFUSAL = "record", "refusal"
+_SAMPLE = "sample"
+"""The name under which sampling is counted among the stages that songs go through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def sing_and_score(
     with ExitStack() as stack:
         opened = _Opened(setting.hands, request.model, pipeline, places.marks, stack)
         chunks = [
-            _Chunk(request, request.prompts[end - size : end], setting.parameters, digest, places.chunks, opened)
+            _Chunk(setting, request, request.prompts[end - size : end], digest, places.chunks, opened)
             for size, end in zip(sizes, accumulate(sizes), strict=True)
         ]
         for chunk, rows in zip(chunks, _sampled(chunks, setting.hands.overlaps), strict=True):
@@ -125,9 +129,9 @@ class _Opened:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
+    setting: NightSetting
     request: SongRequest
     prompts: tuple[PromptRow, ...]
-    parameters: SamplingParameters
     digest: str
     folder: Path
     opened: _Opened
@@ -145,19 +149,29 @@ class _Chunk:
         return _outcomes(pq.read_table(file))
 
     def _sample(self) -> list[CandidateRow]:
-        request, sampler = self.request, self.opened.sampler
+        request, sampler, began_s = self.request, self.opened.sampler, perf_counter()
         songs = sample_candidates(
-            sampler, self.prompts, request.songs_per_prompt, request.seed, self.parameters, lambda *_: None
+            sampler, self.prompts, request.songs_per_prompt, request.seed, self.setting.parameters, lambda *_: None
         )
+        self._tell(songs, perf_counter() - began_s)
         strangers = {song.model_digest for song in songs} - {self.digest}
         if strangers:
             raise RuntimeError(f"songs of the models {sorted(strangers)}; expected {self.digest}")
         return [replace(song, candidate_id=f"{song.candidate_id}/{request.label}") for song in songs]
 
+    def _tell(self, songs: Sequence[CandidateRow], wall_s: float) -> None:
+        metrics, work_s = self.setting.watch.metrics, wall_s * self.setting.hands.num_samplers
+        metrics.count_songs(_SAMPLE, SongStatus.PASSED, len(songs))
+        for _ in songs:
+            metrics.observe_stage(_SAMPLE, work_s / len(songs))
+        sound_s = sum(song.codes.shape[1] for song in songs) / FRAME_RATE_HZ
+        if sound_s:
+            metrics.set_real_time_factor(_SAMPLE, work_s / sound_s)
+
     def _key(self) -> str:
         request = self.request
         asked = [prompt.prompt_id for prompt in self.prompts]
-        made_of = [self.digest, request.seed, request.label, self.parameters, request.songs_per_prompt, asked]
+        made_of = [self.digest, request.seed, request.label, self.setting.parameters, request.songs_per_prompt, asked]
         return digest_json(made_of)[:32]
 
 

@@ -9,6 +9,8 @@ from pipelines.flow.snapshot import SnapshotStore
 from pipelines.loop.model_pointer import read_pointer, write_pointer
 from pipelines.refresh.commits import CommitLog, ModelEntry
 
+_TOLD = "told"
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshStore:
@@ -46,6 +48,19 @@ class RefreshStore:
         done = {commit.night.date for commit in self.commits.history() if commit.night is not None}
         begun = {attempt.parent.name for attempt in self.nights.glob("*/attempt-*")}
         return tuple(sorted(begun - done))
+
+    def mark_told(self, date: str) -> None:
+        """Note that a committed night's metrics and runs were told."""
+        (self.night(date) / _TOLD).touch()
+
+    def is_told(self, date: str) -> bool:
+        """Whether `mark_told` was called."""
+        return (self.night(date) / _TOLD).is_file()
+
+    def untold_nights(self) -> tuple[str, ...]:
+        """The dates of nights that were committed by one who was stopped before telling of them, the oldest first."""
+        done = {commit.night.date for commit in self.commits.history() if commit.night is not None}
+        return tuple(sorted(date for date in done if not self.is_told(date)))
 
     @property
     def pairs(self) -> SnapshotStore:

@@ -131,7 +131,10 @@ def mix(
     told: Result = {}
     if len(points) > 1:
         best, told = _searched(setting, date, folders, base, places)
-    return {"candidate": _kept(setting, date, axes, training, best, folders[best]), **told}
+    kept = _kept(setting, date, axes, training, best, folders[best])
+    for out in folders.values():
+        remove_tree(out)
+    return {"candidate": kept, **told}
 
 
 def search_songs(setting: NightSetting, date: str, model: Path, places: SongPlaces) -> ScoredSongs:

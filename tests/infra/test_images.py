@@ -79,6 +79,7 @@ def test_an_image_is_installed_by_the_constraints_whose_digest_it_states(target:
     assert "LEVO_CONSTRAINTS_SHA256" in words
     assert any("sha256sum --check" in rest for rest in words)
     assert any("LEVO_IMAGE=$LEVO_IMAGE" in rest for rest in words)
+    assert any("LEVO_COMMIT=$LEVO_COMMIT LEVO_COMMIT_MODIFIED=$LEVO_COMMIT_MODIFIED" in rest for rest in words)
     (install,) = [rest for rest in words if "/wheels/levo-" in rest and rest.startswith("pip install")]
     assert "--constraint /opt/levo/constraints.txt" in install
     (extras,) = re.findall(r"levo-\*\.whl\)\[([\w,]+)\]", install)
@@ -118,6 +119,9 @@ def test_the_build_script_names_the_image_and_the_constraints(target: str, tmp_p
     assert words[words.index("--file") + 1] == f"infra/images/{TARGETS[target]}"
     assert words[words.index("--target") + 1] == target
     assert words[words.index("--tag") + 1] == image
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert f"LEVO_COMMIT={head.stdout.strip()}" in words
+    assert {"LEVO_COMMIT_MODIFIED=true", "LEVO_COMMIT_MODIFIED=false"} & set(words)
     given = {f"LEVO_IMAGE={image}", f"LEVO_CONSTRAINTS_SHA256={digest}", "TORCH_FIND_LINKS=/wheels"}
     assert given <= set(words)
     assert words[-1] == f"build: {image}"

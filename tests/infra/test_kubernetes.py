@@ -1,18 +1,20 @@
 """Manifests held to the schemas of their kinds, to what a pod may do, and to what a recipe needs."""
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
 from jobs.recipes.loop import RECIPES
-from tests.infra.kustomize import KUBERNETES, OVERLAYS, Resource, build, overlay
+from tests.infra.kustomize import KUBERNETES, OVERLAYS, ROOT, Resource, build, overlay
 from tests.infra.manifests import TODAY, everything, of_kind, pods, ray_cluster
 from tests.infra.schemas import problems
 
 STEPS = ("corpus", "train", "align", "refresh")
 WITH_RAY = (*STEPS, "nightly-raycronjob", "serve")
 ALL = everything()
+HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "client": 10001, "metrics": 8080, "serve": 8000}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -110,7 +112,12 @@ def test_nights_never_overlap_and_end_before_the_next() -> None:
     assert cronjob["timeZone"] == "Etc/UTC"
     assert cronjob["startingDeadlineSeconds"] > 0
     assert {"successfulJobsHistoryLimit", "failedJobsHistoryLimit"} <= cronjob.keys()
-    assert night["activeDeadlineSeconds"] < cronjob["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 24 * 3600
+    longest_s = cronjob["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+    assert night["activeDeadlineSeconds"] < longest_s < 24 * 3600
+    minute, hour, *_ = cronjob["schedule"].split()
+    due_s = 24 * 3600 + int(hour) * 3600 + int(minute) * 60
+    (missed,) = re.findall(r"newest_date\S*\) > (\d+) \* 3600", (ROOT / "infra/prometheus/alerts.yml").read_text())
+    assert int(missed) * 3600 >= due_s + cronjob["startingDeadlineSeconds"] + night["activeDeadlineSeconds"]
 
 
 def test_the_raycronjob_runs_the_nights_job() -> None:
@@ -129,11 +136,41 @@ def test_the_service_runs_on_a_steps_cluster_with_its_own_token_and_port() -> No
         (token,) = [one for one in pod.container["env"] if one["name"] == "LEVO_SERVE_TOKEN"]
         assert token["valueFrom"] == {"secretKeyRef": {"name": "levo-serve-token", "key": "token"}}
         pod.container["env"].remove(token)
-    for group in cluster["workerGroupSpecs"]:
-        group["template"]["spec"]["containers"][0]["ports"].remove({"name": "serve", "containerPort": 8000})
     assert cluster == step
     served = yaml.safe_load(of_kind(overlay("serve"), "RayService")["spec"]["serveConfigV2"])
-    assert served["http_options"]["port"] == 8000
+    assert served["http_options"]["port"] == HEAD_PORTS["serve"]
+    (songs,) = [one for one in served["applications"] if one["name"] == "songs"]
+    assert songs["args"]["replicas"] == pool(cluster, "gpu")[0], "one for each GPU that is held"
+
+
+@pytest.mark.parametrize("name", WITH_RAY)
+def test_the_head_names_every_port_that_kuberay_makes_services_of(name: str) -> None:
+    """KubeRay fills in its defaults only where a head's container names no port at all."""
+    from ray._private import ray_constants
+
+    head = ray_cluster(overlay(name))["headGroupSpec"]["template"]["spec"]["containers"][0]
+    named = {port["name"]: port["containerPort"] for port in head["ports"]}
+    assert named == HEAD_PORTS
+    assert named["dashboard"] == ray_constants.DEFAULT_DASHBOARD_PORT
+
+
+@pytest.mark.parametrize("name", WITH_RAY)
+def test_shared_memory_holds_the_object_store_that_ray_asks_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray._private import utils
+
+    for pod in pods(ray_cluster(overlay(name))):
+        (shared,) = [one["emptyDir"] for one in pod.spec["volumes"] if one["name"] == "shared-memory"]
+        size_bytes = in_bytes(shared["sizeLimit"])
+        monkeypatch.setattr(utils, "get_shared_memory_bytes", lambda size_bytes=size_bytes: size_bytes)
+        asked = utils.resolve_object_store_memory(in_bytes(pod.container["resources"]["limits"]["memory"]))
+        assert asked <= size_bytes, "else Ray keeps its objects in a folder on disk"
+
+
+def in_bytes(quantity: str) -> int:
+    """A quantity of Kubernetes in GiB, as bytes."""
+    number, unit = quantity[:-2], quantity[-2:]
+    assert unit == "Gi"
+    return int(number) * 2**30
 
 
 @pytest.mark.parametrize("name", ["train", "align", "refresh", "serve"])
@@ -144,7 +181,8 @@ def test_kueue_admits_what_it_may_suspend(name: str) -> None:
         "app.kubernetes.io/part-of": "levo",
         "kueue.x-k8s.io/queue-name": "levo",
     }
-    assert queued["spec"]["suspend"] is True
+    # Its webhook suspends what carries the label, in the field that it clears again.
+    assert "suspend" not in queued["spec"]
     assert kind == "RayService" or queued["spec"]["shutdownAfterJobFinishes"] is True
 
 

@@ -45,9 +45,9 @@ def test_every_alert_fires_where_it_should(promtool: str) -> None:
 
 def test_a_wrong_expectation_fails_the_rules_own_tests(promtool: str, tmp_path: Path) -> None:
     shutil.copy(PROMETHEUS / "alerts.yml", tmp_path)
-    text = (PROMETHEUS / "alerts.test.yml").read_text().replace("1d 3h 0m 0s", "1d 4h 0m 0s")
+    text = (PROMETHEUS / "alerts.test.yml").read_text().replace("2d 4h 0m 0s", "2d 5h 0m 0s")
     (tmp_path / "alerts.test.yml").write_text(text)
-    with pytest.raises(AssertionError, match="1d 3h 0m 0s"):
+    with pytest.raises(AssertionError, match="2d 4h 0m 0s"):
         run(promtool, "test", "rules", tmp_path / "alerts.test.yml")
 
 

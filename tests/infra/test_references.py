@@ -21,8 +21,6 @@ GUIDE = (ROOT / "docs" / "guide" / "cluster.md").read_text()
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 COMPOSE = yaml.safe_load((ROOT / "infra" / "compose" / "compose.yaml").read_text())
 NAMES_AND_THE_API = {53, 443, 6443}
-RAYS_OWN = {"dashboard": 8265}
-"""Ports that no manifest names because they are Ray's defaults."""
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -147,16 +145,10 @@ def container_ports() -> set[int]:
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_policies_open_only_ports_that_something_listens_at(name: str) -> None:
-    known = container_ports() | NAMES_AND_THE_API | set(RAYS_OWN.values())
+    known = container_ports() | NAMES_AND_THE_API
     for policy in [one for one in ALL[name] if one["kind"] == "NetworkPolicy"]:
         rules = [*policy["spec"]["ingress"], *policy["spec"]["egress"]]
         assert {port["port"] for rule in rules for port in rule.get("ports", ())} <= known
-
-
-def test_rays_own_ports_are_what_ray_says() -> None:
-    from ray._private import ray_constants
-
-    assert RAYS_OWN["dashboard"] == ray_constants.DEFAULT_DASHBOARD_PORT
 
 
 def test_served_applications_take_the_arguments_that_they_are_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 import jobs.submission
 from jobs.cli import main
-from jobs.lineage.code import submission_tags
+from jobs.lineage.code import code_tags, submission_tags
 from jobs.submission import JobState, StepJob, SubmissionError, UnknownJobError, known, latest_of, submit
 
 JOB = StepJob("tiny", "align", "/runs/nightly", image="registry/levo@sha256:1234")
@@ -143,17 +143,30 @@ def test_the_job_carries_where_its_code_comes_from(monkeypatch: pytest.MonkeyPat
     assert "working_dir" not in settings["runtime_env"]
     assert settings["metadata"]["levo.image"] == JOB.image
     assert settings["metadata"]["levo.source"] == "image"
-    assert len(settings["metadata"]["levo.constraints_sha256"]) == 64
+    # The submitter's checkout says nothing of an image; the image does.
+    assert not {"levo.constraints_sha256", "git_commit"} & settings["metadata"].keys()
+    assert not {"LEVO_CONSTRAINTS_SHA256", "LEVO_COMMIT"} & settings["runtime_env"]["env_vars"].keys()
     for name, value in settings["runtime_env"]["env_vars"].items():
         monkeypatch.setenv(name, value)
     tags = submission_tags()
     assert tags["submission_id"] == settings["submission_id"]
     assert (tags["code_source"], tags["image"]) == ("image", JOB.image)
-    assert tags["constraints_sha256"] == settings["metadata"]["levo.constraints_sha256"]
     developing = FakeClient()
     submit(replace(JOB, working_dir="checkout"), developing)
     assert developing.settings[0]["runtime_env"]["working_dir"] == "checkout"
     assert developing.settings[0]["metadata"]["levo.source"] == "working_dir checkout"
+    assert len(developing.settings[0]["metadata"]["levo.constraints_sha256"]) == 64
+    told = developing.settings[0]["runtime_env"]["env_vars"]
+    assert told["LEVO_COMMIT"] == code_tags().get("git_commit", ""), "the folder's, not the image's"
+
+
+def test_a_step_in_a_named_image_is_the_same_job_from_any_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for commit in ("abc", "def"):
+        monkeypatch.setattr("jobs.submission.code_tags", lambda commit=commit: {"git_commit": commit})
+        names.append([replace(JOB, **other).name for other in ({}, {"image": None}, {"working_dir": "."})])
+    same = [first == second for first, second in zip(*names, strict=True)]
+    assert same == [True, False, False]
 
 
 def test_a_password_in_the_trackers_address_is_refused_before_the_cluster_shows_it() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.lineage.code import code_tags, commit_tags
+from jobs.lineage.code import code_tags, commit_tags, image_commit_tags
 
 
 @pytest.fixture
@@ -39,6 +39,13 @@ def test_a_package_that_lies_in_another_projects_checkout_names_no_commit(checko
 def test_without_git_there_is_no_commit(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(checkout))
     assert commit_tags(checkout / "kept.py") == {}
+
+
+def test_an_image_names_the_commit_that_it_was_built_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert image_commit_tags() == {}
+    monkeypatch.setenv("LEVO_COMMIT", "abc")
+    monkeypatch.setenv("LEVO_COMMIT_MODIFIED", "false")
+    assert image_commit_tags() == {"git_commit": "abc", "git_modified": "false"}
 
 
 def test_versions_are_those_that_are_installed() -> None:

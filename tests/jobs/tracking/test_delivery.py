@@ -1,10 +1,14 @@
 """Delivery from the spool: in order, each event once where the sink holds, and never lost where it does not."""
 
+import threading
 from pathlib import Path
 
-from jobs.tracking.delivery import EventRefusedError, SinkUnavailableError, SpoolDelivery
+import pytest
+
+from jobs.tracking.delivery import EventRefusedError, SinkForbiddenError, SinkUnavailableError, SpoolDelivery
 from jobs.tracking.events import EventKind, TrackingEvent
 from jobs.tracking.jsonl_tracker import JsonLinesTracker, read_events
+from pipelines.observability.metrics import Metrics
 
 
 class RecordingSink:
@@ -56,6 +60,30 @@ def test_a_sink_that_cannot_be_opened_leaves_everything_waiting(tmp_path: Path) 
 
     _write(tmp_path / "spool", ["a", "b"])
     assert SpoolDelivery(tmp_path / "spool", open_nothing).close(10) == 2
+
+
+def test_a_sink_that_lets_nobody_in_is_not_asked_again_and_what_waits_is_told_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, told, told_thrice = [], [], threading.Event()
+
+    def open_nothing() -> RecordingSink:
+        asked.append(1)
+        raise SinkForbiddenError("unknown user")
+
+    class Told(Metrics):
+        def set_tracking_backlog(self, num_events: int) -> None:
+            told.append(num_events)
+            if len(told) == 3:
+                told_thrice.set()
+
+    monkeypatch.setattr("jobs.tracking.delivery.live_metrics", Told)
+    _write(tmp_path / "spool", ["a", "b"])
+    delivery = SpoolDelivery(tmp_path / "spool", open_nothing, retry_after_s=0.01)
+    delivery.wake()
+    assert told_thrice.wait(10), "Ray forgets a gauge that is not set again"
+    assert delivery.close(10) == 2
+    assert (len(asked), set(told)) == (1, {2})
 
 
 def test_a_refused_event_is_set_aside_with_its_reason_and_holds_up_nothing(tmp_path: Path) -> None:

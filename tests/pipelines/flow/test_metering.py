@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 import pytest
 
 import pipelines.flow.run
+import pipelines.loop.served_scoring
 from pipelines.flow.attempts import Attempts
 from pipelines.flow.executor import InProcessExecutor
 from pipelines.flow.metering import FlowMeter
 from pipelines.flow.pipeline import Pipeline
 from pipelines.flow.run import run_flow
 from pipelines.flow.stage import Refusal, Stage, Work
+from pipelines.loop.served_scoring import ScorerReplica, ScoringConfig
 from pipelines.observability.catalogue import ExportedMetric
 from pipelines.observability.metrics import Metrics
 
@@ -115,6 +117,22 @@ def test_seconds_are_told_for_every_song_and_make_the_real_time_factor(listener:
     factor = listener.last["levo_real_time_factor", "judge"]
     assert factor == pytest.approx(result.stage_seconds["judge"] / 40)
     assert 0 < listener.last["levo_real_time_factor", "hear"] < result.stage_seconds["hear"] / 40
+
+
+def test_a_replicas_songs_are_counted_as_a_flows_are(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    songs: list[Any] = [Found(name) for name in NAMES]
+    run_flow(PIPELINE, songs, InProcessExecutor(batch_size=3), attempts=Attempts(tmp_path / "flow"))
+    by_flow, listener.counts = listener.counts, Counter()
+    monkeypatch.setattr(pipelines.loop.served_scoring, "live_metrics", lambda: Metrics((listener,)))
+    pipeline: Any = PIPELINE
+    replica = ScorerReplica(ScoringConfig(), pipeline, Attempts(tmp_path / "replica"))
+    outcomes = replica._outcomes(songs)
+    assert [isinstance(one, Refusal) for one in outcomes] == [name in ("silent1", "odd1", "silent2") for name in NAMES]
+    told = {key: number for key, number in listener.counts.items() if key[0] == "levo_songs"}
+    assert told == {key: number for key, number in by_flow.items() if key[0] == "levo_songs"}
+    assert len(listener.observed["levo_stage_seconds", "hear"]) == 2 * (len(NAMES) - 1), "an odd one is not timed"
 
 
 def test_where_nobody_listens_nothing_is_looked_at() -> None:

@@ -25,9 +25,9 @@ from pipelines.generation.endpoint import EndpointError, EndpointSinger
 from pipelines.generation.in_process import SingingConfig
 from pipelines.loop.access import TOKEN_VARIABLE, Access, AccessError, authorization
 from pipelines.loop.following import FollowedPointer
-from pipelines.loop.http_serving import Address, HttpConfig, start_http
+from pipelines.loop.http_serving import Address, HttpConfig, start_http, stop_http
 from pipelines.loop.model_pointer import write_pointer
-from pipelines.loop.serving import ServingConfig, stop_sampling
+from pipelines.loop.serving import ServingConfig
 from pipelines.loop.song_orders import OrderTaker
 from tests.pipelines.loop.test_http_serving import LENGTH, LYRICS, SquareCodec, drawn, free_address
 
@@ -92,7 +92,7 @@ def service(
     cloudpickle.register_pickle_by_value(by_value)
     within(START_LIMIT_S, lambda: start_http(CONFIG, http, models / "first", address))
     yield Service(address, champion, models)
-    within(START_LIMIT_S, stop_sampling)
+    within(START_LIMIT_S, stop_http)
     cloudpickle.unregister_pickle_by_value(by_value)
 
 

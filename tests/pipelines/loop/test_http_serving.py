@@ -29,8 +29,8 @@ from levo.model.sampling.request import SamplingParameters, SamplingRequest
 from levo.model.store import load_config, load_model, model_digest, save_model
 from levo.song.tokens import TokenGrid
 from levo.song.waveform import Waveform
-from pipelines.loop.http_serving import Address, HttpConfig, check_port, start_http
-from pipelines.loop.serving import ServingConfig, stop_sampling
+from pipelines.loop.http_serving import Address, HttpConfig, check_port, start_http, stop_http
+from pipelines.loop.serving import ServingConfig
 from pipelines.loop.song_orders import OrderTaker
 
 pytestmark = pytest.mark.ray
@@ -91,7 +91,7 @@ def service(
     http = HttpConfig(models, folder / "pointer", orders, SquareCodec)  # type: ignore[arg-type]
     within(START_LIMIT_S, lambda: start_http(ServingConfig(length_classes=(LENGTH,)), http, models / "first", address))
     yield Service(address, models)
-    within(START_LIMIT_S, stop_sampling)
+    within(START_LIMIT_S, stop_http)
 
 
 @pytest.fixture(scope="module", autouse=True)

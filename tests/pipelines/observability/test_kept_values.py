@@ -49,8 +49,13 @@ def test_what_only_a_living_cluster_means_is_not_kept(tmp_path: Path) -> None:
         metrics.count_songs("check", SongStatus.PASSED)
         metrics.observe_stage("check", 1.0)
         metrics.set_real_time_factor("check", 0.1)
-        metrics.set_tracking_backlog(3)
     assert values((tmp_path / FILE_NAME).read_text()) == {}
+
+
+def test_how_much_waits_for_the_tracking_server_outlives_the_cluster(tmp_path: Path) -> None:
+    with kept_metrics(tmp_path / FILE_NAME, "nightly") as metrics:
+        metrics.set_tracking_backlog(3)
+    assert values((tmp_path / FILE_NAME).read_text()) == {("ray_levo_tracking_backlog_events", "nightly"): 3}
 
 
 def test_a_night_that_raises_leaves_what_it_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from levo.song.scores import Axis
 from pipelines.refresh.decision import AxisFacts, DecisionRules, RefreshFacts, decide
 
-GOOD = AxisFacts(num_pairs=200, num_new=80, num_tonight=80, num_candidates=160, judge_agreement=0.8)
+GOOD = AxisFacts(num_pairs=200, num_new=80, num_tonight=80, num_candidates=160, judge_agreed=13, judge_votes=16)
 FACTS = RefreshFacts({Axis.LYRIC: GOOD, Axis.PROMPT: GOOD}, nights_since_training=3)
 
 
@@ -28,7 +28,7 @@ def test_pairs_enough_and_new_enough_are_trained_on() -> None:
     [
         (with_lyric(num_pairs=63), "80 new of 63 pairs; not trained on: fewer than 64 pairs"),
         (with_lyric(num_new=39), "39 new of 200 pairs; not trained on: fewer than 20% are new"),
-        (with_lyric(judge_agreement=0.5), "80 new of 200 pairs; not trained on: its alarm"),
+        (with_lyric(judge_agreed=5), "80 new of 200 pairs; not trained on: its alarm"),
     ],
 )
 def test_an_axis_that_does_not_pay_is_left_out_with_its_reason(facts: RefreshFacts, reason: str) -> None:
@@ -58,8 +58,17 @@ def test_a_sudden_drop_of_the_yield_is_an_alarm_and_no_training() -> None:
 
 
 def test_an_alarm_is_told_whatever_is_decided() -> None:
-    facts = replace(with_lyric(judge_agreement=0.1), nights_since_training=0)
-    assert decide(facts).alarms == ("lyric: judges that made no pair agree with 0.10 of them",)
+    facts = replace(with_lyric(judge_agreed=2), nights_since_training=0)
+    assert decide(facts).alarms == (
+        "lyric: judges that made no pair agree with 2 of 16, which is less than 55% beyond chance",
+    )
+
+
+@pytest.mark.parametrize(("agreed", "votes", "is_alarm"), [(6, 16, False), (5, 16, True), (0, 3, False), (0, 4, True)])
+def test_few_votes_against_are_chance(agreed: int, votes: int, is_alarm: bool) -> None:
+    decision = decide(with_lyric(judge_agreed=agreed, judge_votes=votes))
+    assert bool(decision.alarms) == is_alarm
+    assert (Axis.LYRIC in decision.axes) != is_alarm
 
 
 def test_no_candidates_are_no_yield() -> None:

@@ -70,7 +70,8 @@ def test_all_looks_at_the_same_prompts_together_spend_the_error_rate() -> None:
     assert spent.sum() == pytest.approx(0.05, abs=1e-5)
     assert spent.sum() < 0.05
     narrow, wide = (gate([metric(ERRORS, 0.2)], looks).verdicts[0] for looks in (0, 6))
-    assert wide.low < narrow.low < narrow.high < wide.high
+    assert wide.surely_low < narrow.surely_low < narrow.low
+    assert (wide.low, wide.high) == (narrow.low, narrow.high), "limits and alarms spend nothing"
     with pytest.raises(ValueError, match="num_looks_before is -1"):
         look_coverage(-1)
 
@@ -112,6 +113,11 @@ def test_a_model_without_any_song_is_refused_and_no_error(side: str) -> None:
     )
 
 
+def test_a_limit_does_not_close_with_the_looks() -> None:
+    decisions = [gate([metric(ERRORS, 0.4), metric(TAGS, 0.0, 1, limit=0.06)], looks) for looks in (0, 30)]
+    assert [decision.is_promoted for decision in decisions] == [True, True]
+
+
 def test_a_limit_below_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"limit of tag_agreement is -0\.1"):
         metric(TAGS, 0.0, limit=-0.1)
@@ -121,7 +127,7 @@ def test_a_handful_of_prompts_promotes_nobody_however_clear_it_looks() -> None:
     few, many = (
         gate([metric(ERRORS, 0.5, num_prompts=number), metric(TAGS, 0.0, 1, 9, number)], 0) for number in (6, 12)
     )
-    assert few.verdicts[0].low > 0, "the interval of six prompts leaves zero out"
+    assert few.verdicts[0].surely_low > 0, "the interval of six prompts leaves zero out"
     assert few.verdicts[0].p_value == 1 / 64
     assert not few.is_promoted
     assert many.is_promoted

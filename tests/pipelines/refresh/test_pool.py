@@ -79,7 +79,16 @@ def test_tonights_pairs_get_their_likelihood_and_older_ones_their_drift() -> Non
     assert (new.chosen_log_probability, new.rejected_log_probability, new.drift) == (-4.0, -4.5, 0.0)
     assert old.drift == pytest.approx(0.4)
     assert (old.chosen_log_probability, old.status) == (-5.0, PairStatus.ACTIVE)
-    assert mean_drift([new, old]) == pytest.approx(0.2)
+    assert mean_drift([new, old], "2026-01-02") == pytest.approx(0.4), "of what was there before this night"
+
+
+def test_the_drift_of_a_night_counts_the_pairs_that_it_aged() -> None:
+    rows = [pooled_pair(1, "2026-01-01"), pooled_pair(2, "2026-01-01"), pooled_pair(3, "2025-12-01")]
+    gone = replace(rows[2], status=PairStatus.AGED, aged_on="2026-01-01", drift=9.0)
+    now = {"pair-1": PairLikelihood(-5.0, -6.0), "pair-2": PairLikelihood(-5.6, -6.0)}
+    tonight = aged([*rows[:2], gone], now, "2026-01-02", max_drift=0.5)
+    assert [row.is_active for row in tonight] == [True, False, False]
+    assert mean_drift(tonight, "2026-01-02") == pytest.approx(0.3)
 
 
 @given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0.05, 2))
