@@ -93,7 +93,7 @@ def _gate(asked: RefreshTrial) -> tuple[Any, str]:
 
 def _nights(asked: RefreshTrial) -> tuple[Any, str]:
     from jobs.benchmarks.refresh_line import TrialLine
-    from jobs.benchmarks.refresh_nights import run_nights
+    from jobs.benchmarks.refresh_nights import ERROR_RATES, run_nights
 
     line = TrialLine(asked.run, asked.recipe, asked.folder / f"nights-{asked.seed}", on_ray=asked.on_ray)
     found = run_nights(line, asked.count(10), asked.seed, _tell)
@@ -103,12 +103,14 @@ def _nights(asked: RefreshTrial) -> tuple[Any, str]:
         f"{', '.join(one.trained) or 'nothing'} | {one.gate} | {one.champion} |"
         for one in found.nights
     ]
-    rows += ["", "| champion | since | report PER | against the one before |", "|---|---|---|---|"]
-    rows += [
-        f"| {one.digest[:12]} | {one.date or 'the run'} | {one.error_rate.mean:.3f} | {_shown(one.difference)} |"
-        for one in found.champions
-    ]
-    return found, "\n".join([*rows, "", f"last against first: {_shown(found.last_against_first)}"])
+    names = [metric.name for metric in ERROR_RATES]
+    columns = " | ".join(f"{name} on the report prompts | against the one before" for name in names)
+    rows += ["", f"| champion | since | {columns} |", "|---" * (2 + 2 * len(names)) + "|"]
+    for one in found.champions:
+        told = [f"{one.error_rates[name].mean:.3f} | {_shown(one.differences.get(name))}" for name in names]
+        rows.append(f"| {one.digest[:12]} | {one.date or 'the run'} | {' | '.join(told)} |")
+    whole = [f"{name} {_shown(found.last_against_first.get(name))}" for name in names]
+    return found, "\n".join([*rows, "", f"last against first: {'; '.join(whole)}"])
 
 
 def _overlap(asked: RefreshTrial) -> tuple[Any, str]:

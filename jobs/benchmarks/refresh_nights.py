@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from jobs.benchmarks.refresh_line import TrialLine
+from levo.song.scores import Axis
 from pipelines.loop.evaluation import metric_means
-from pipelines.loop.metrics import PHONEME_ERROR_RATE
+from pipelines.loop.metrics import HELD_OUT_METRIC, PHONEME_ERROR_RATE
 from pipelines.refresh.commits import ModelEntry
 from pipelines.refresh.gate_steps import report_songs
 from pipelines.refresh.night import run_night
@@ -19,6 +20,9 @@ from pipelines.refresh.songs import SongPlaces
 from reward.bootstrap import MeanInterval, bootstrap_mean, paired_bootstrap
 
 _FIRST = date(2026, 1, 1)
+ERROR_RATES = (PHONEME_ERROR_RATE, HELD_OUT_METRIC[Axis.LYRIC])
+Means = dict[str, dict[str, float]]
+"""By metric, the mean of each prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,15 @@ class NightTold:
 
 @dataclass(frozen=True, slots=True)
 class ChampionTold:
-    """A champion's phoneme error rate on the report prompts, and its difference from the champion before."""
+    """A champion's phoneme error rates on the report prompts by judge, and their differences from the champion before.
+
+    The judges are the recogniser that makes pairs and the one that makes none.
+    """
 
     digest: str
     date: str | None
-    error_rate: MeanInterval
-    difference: MeanInterval | None
+    error_rates: dict[str, MeanInterval]
+    differences: dict[str, MeanInterval]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class NightsInARow:
 
     nights: tuple[NightTold, ...]
     champions: tuple[ChampionTold, ...]
-    last_against_first: MeanInterval | None
+    last_against_first: dict[str, MeanInterval]
 
 
 def run_nights(line: TrialLine, num_nights: int, line_seed: int, progress: Callable[[object], None]) -> NightsInARow:
@@ -70,15 +77,11 @@ def _in_a_row(setting: NightSetting, num_nights: int, report: Path, progress: Ca
     means = {entry.digest: _means(setting, entry, report) for entry in champions}
     told = []
     for place, entry in enumerate(champions):
-        before = (
-            None
-            if place == 0
-            else paired_bootstrap(means[entry.digest], means[champions[place - 1].digest], seed=0).interval
-        )
-        told.append(ChampionTold(entry.digest, entry.night, _interval(means[entry.digest]), before))
+        rates = {name: _interval(found) for name, found in means[entry.digest].items()}
+        before = {} if place == 0 else _differences(means[entry.digest], means[champions[place - 1].digest])
+        told.append(ChampionTold(entry.digest, entry.night, rates, before))
         progress(told[-1])
-    last = means[champions[-1].digest]
-    whole = None if len(champions) < 2 else paired_bootstrap(last, means[champions[0].digest], seed=0).interval
+    whole = {} if len(champions) < 2 else _differences(means[champions[-1].digest], means[champions[0].digest])
     return NightsInARow(tuple(nights), tuple(told), whole)
 
 
@@ -108,9 +111,13 @@ def _champions(setting: NightSetting) -> list[ModelEntry]:
     return list(dict.fromkeys(commit.champion for commit in history))
 
 
-def _means(setting: NightSetting, entry: ModelEntry, folder: Path) -> dict[str, float]:
+def _means(setting: NightSetting, entry: ModelEntry, folder: Path) -> Means:
     songs = report_songs(setting, entry, SongPlaces(folder, folder / "marks"))
-    return metric_means(songs.scored, PHONEME_ERROR_RATE).means
+    return {metric.name: metric_means(songs.scored, metric).means for metric in ERROR_RATES}
+
+
+def _differences(ours: Means, others: Means) -> dict[str, MeanInterval]:
+    return {name: paired_bootstrap(ours[name], others[name], seed=0).interval for name in ours}
 
 
 def _interval(means: dict[str, float]) -> MeanInterval:

@@ -86,12 +86,17 @@ def gate_record(setting: NightSetting, look: int, candidate: ModelEntry, decisio
 
 
 def report_songs(setting: NightSetting, model: ModelEntry, places: SongPlaces) -> ScoredSongs:
-    """A model's songs for the report prompts: every model sings them with the same seeds; no decision reads them."""
+    """A model's songs for the report prompts: every model sings them with the same seeds; no decision reads them.
+
+    Held-out judges hear them all as well: those that made the pairs have been trained for.
+    """
+    number = setting.config.songs_per_report_prompt
     request = SongRequest(
         model=setting.store.model(model),
         prompts=tuple(setting.prompts(PromptSet.REPORT)),
-        songs_per_prompt=setting.config.songs_per_report_prompt,
+        songs_per_prompt=number,
         seed=setting.seed_of("report"),
         label="report",
     )
-    return sing_and_score(setting, request, setting.pipeline(held_out=False), places)
+    pipeline = setting.pipeline(held_out=True, singers=(model.digest,), songs_heard=number)
+    return sing_and_score(setting, request, pipeline, places)
