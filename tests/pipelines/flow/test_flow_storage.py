@@ -1,5 +1,6 @@
 """Objects, snapshots and memory: whole or not there, whatever happens while they are written."""
 
+import os
 import re
 import threading
 from collections.abc import Callable
@@ -182,6 +183,18 @@ def test_equal_bytes_are_one_object(tmp_path: Path) -> None:
     assert store.put(b"abc", "txt") == known
     assert every_file(tmp_path) == {tmp_path / "ba" / f"{known.sha256}.txt"}
     assert store.get(known) == b"abc"
+
+
+def test_flushed_are_the_objects_and_the_folders_that_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, flushed = ObjectStore(tmp_path), []
+    references = [store.put(content, "npy") for content in (b"one", b"two", b"one")]
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    store.flush(references)
+    paths = {store.path(one).resolve() for one in references}
+    assert len(paths) == 2
+    assert sorted(flushed) == sorted([*paths, *{path.parent for path in paths}])
 
 
 def test_a_damaged_or_missing_object_is_named(tmp_path: Path) -> None:

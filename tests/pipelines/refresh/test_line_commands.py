@@ -142,6 +142,9 @@ def test_what_no_commit_names_goes_after_its_time_and_nothing_else(store: Refres
     stray = store.objects.path(ObjectReference("00stray", "npy", 1))
     stray.parent.mkdir(parents=True, exist_ok=True)
     stray.write_bytes(b"")
+    sound = store.sounds / "objects" / "ab" / "song.flac"
+    sound.parent.mkdir(parents=True)
+    sound.write_bytes(b"")
     measured = [store.reference / "reference-float32" / digest for digest in (FIRST.digest, SECOND.digest, "ff" * 32)]
     for one in measured:
         one.mkdir(parents=True)
@@ -150,7 +153,7 @@ def test_what_no_commit_names_goes_after_its_time_and_nothing_else(store: Refres
     newest_s = max(path.stat().st_mtime for path in store.folder.rglob("*"))
     collected = collect(store, commits, 1.0, at_work, clock=lambda: newest_s + 2 * 86_400)
     assert sorted(collected.paths) == sorted(
-        one.relative_to(store.folder).as_posix() for one in (attempt, store.model(REFUSED), stray, measured[2])
+        one.relative_to(store.folder).as_posix() for one in (attempt, store.model(REFUSED), stray, measured[2], sound)
     )
     kept = [store.model(FIRST), store.model(SECOND), store.night("2026-01-01"), *measured[:2]]
     assert all(one.exists() for one in kept)
