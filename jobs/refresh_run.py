@@ -27,8 +27,8 @@ from pipelines.refresh.hands import Hands
 from pipelines.refresh.hands_in_process import InProcessHands
 from pipelines.refresh.held_line import HeldLine, held_line
 from pipelines.refresh.lease import LostLeaseError
-from pipelines.refresh.line import first_champion
-from pipelines.refresh.line_facts import open_store
+from pipelines.refresh.line import begin_line, first_champion
+from pipelines.refresh.line_facts import open_store, read_facts
 from pipelines.refresh.night import NightResult, held_night
 from pipelines.refresh.night_metrics import tell_night
 from pipelines.refresh.pair_steps import choose
@@ -40,17 +40,20 @@ PUSHGATEWAY = "LEVO_PUSHGATEWAY"
 
 
 def do_nights(options: RefreshOptions, dates: tuple[str, ...]) -> int:
-    """Do the nights in turn; an error ends them, and leaves what is committed."""
+    """Do the nights in turn; an error ends them, and leaves what is committed. Without any, what waits is delivered."""
     console = Console(highlight=False)
     if not dates:
         open_store(options.store, options.pointers).show_head()
         console.print("no night was begun and left unfinished")
-        return 0
+        if read_facts(options.store) is None:
+            return 0
     setting = _setting(options)
     with ExitStack() as stack:
         # Before anything is told, or started: of two at once the other's services, runs and metrics are not ours.
         held = stack.enter_context(held_line(setting.store, setting.config.lease_s))
-        setting = replace(setting, hands=_hands(options, setting.context, stack))
+        if dates:
+            begin_line(setting, held.commits, held.check)
+            setting = replace(setting, hands=_hands(options, setting.context, stack))
         tracker = open_tracker(options.store, options.tracking_uri)
         stack.push(partial(_close, options, setting, tracker))
         _nights(options, setting, dates, held, tracker, console)

@@ -1,6 +1,5 @@
 """Tells the tracker what a night did: a run a night, a child a step, tables of songs, and the aliases of the line."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,6 @@ from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.songs import ScoredSongs, read_songs
 from pipelines.refresh.store import RefreshStore
 
-_NAME_PART = re.compile(r"[^A-Za-z0-9_.-]+")
 _SONGS_HEARD = 6
 """Songs of a night whose sound goes to the server: the best and the worst by phoneme error."""
 
@@ -41,13 +39,12 @@ _SONGS_HEARD = 6
 def registered_line(store: RefreshStore) -> str:
     """The registry's name of a line: its versions are all that were candidates, its aliases say what they are now.
 
-    It is the store's: a line that is begun anew, or beside another one, counts its own decisions. Raises
-    FileNotFoundError where the store holds no line.
+    Raises FileNotFoundError where the store holds no line.
     """
     facts = read_facts(store.folder)
     if facts is None:
         raise FileNotFoundError(f"{store.folder} holds no {LINE_FILE}; expected the store of a line of champions")
-    return f"levo-{facts.recipe}-{_NAME_PART.sub('-', store.folder.resolve().name)}-line"
+    return facts.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class NightTracking:
     @property
     def run_key(self) -> str:
         """Equal for equal nights: attempts at one are one run."""
-        return digest_json({"line": self.setting.identity, "night": self.date})
+        return digest_json({"line": registered_line(self.setting.store), "night": self.date})
 
     @property
     def _parent(self) -> TrackedRun:

@@ -21,6 +21,7 @@ def demo(seed: int = 0) -> RefreshConfig:
         songs_per_search_prompt=2,
         songs_per_report_prompt=2,
         decision=DecisionRules(min_pairs=48, min_new_share=0.3),
+        agreement_pairs=48,
         # About as wide as half the interval of an equal candidate on a fold: narrower ones would refuse all.
         gate_limits={POCKETSPHINX_ERROR_RATE.name: 0.06, TAG_AGREEMENT.name: 0.05, MUSICAL_DEFECTS.name: 0.2},
     )
@@ -53,6 +54,7 @@ def _released(name: str, seed: int) -> RefreshConfig:
         prompts=RefreshPrompts(num_pair=20_000, num_search=64, num_gate=1_024, num_report=256, num_gate_folds=8),
         prompts_per_night=512,
         decision=DecisionRules(min_pairs=512, min_new_share=0.3),
+        agreement_pairs=256,
     )
 
 

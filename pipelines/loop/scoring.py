@@ -48,7 +48,7 @@ from reward.musicality.protocol import MusicalityReward
 from reward.phoneme_error import phoneme_error_score
 from reward.similarity.protocol import TextMusicSimilarity
 
-_LONGEST_SECOND_OPINION_S = 15.0
+LONGEST_SECOND_OPINION_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -223,8 +223,8 @@ class _HeldOutPanel:
         }
 
     def _phoneme_error(self, song: JudgedSong, stems: Stems) -> Score:
-        if song.duration_s > _LONGEST_SECOND_OPINION_S:
-            return missing_score(f"the second opinion hears songs up to {_LONGEST_SECOND_OPINION_S:g} s")
+        if song.duration_s > LONGEST_SECOND_OPINION_S:
+            return missing_score(f"the second opinion hears songs up to {LONGEST_SECOND_OPINION_S:g} s")
         number = song_number(song.song_id)
         if song_model(song.song_id) in self._heard_more:
             if number >= self._songs_heard:

@@ -44,7 +44,9 @@ class GateRecord:
     reasons: tuple[str, ...]
     alarms: tuple[str, ...]
     gains: dict[str, tuple[float, float, float]]
-    """By metric: gain, and the interval's ends; positive is better."""
+    """By metric: gain, and the ends of its 95 % interval; positive is better."""
+    surely: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By metric what promotes: the interval's lower end at the look's own coverage, and the randomisation test's p."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ def gate_record(setting: NightSetting, look: int, candidate: ModelEntry, decisio
         reasons=decision.reasons,
         alarms=decision.alarms,
         gains={one.name: (float(one.gain), float(one.low), float(one.high)) for one in decision.verdicts},
+        surely={one.name: (float(one.surely_low), float(one.p_value)) for one in decision.verdicts},
     )
 
 

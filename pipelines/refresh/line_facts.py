@@ -4,6 +4,7 @@ The file is written before the line's first commit and not changed afterwards.
 """
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ class ForeignLineError(ValueError):
 class LineFacts:
     """The recipe and seed that a line was begun with, where its head and lease lie, and what else it is made of."""
 
+    name: str
+    """The line's own, drawn when it is begun: what is begun anew, or beside it, of equal make, is another."""
     recipe: str
     seed: int
     pointers: str | None
@@ -33,7 +36,8 @@ class LineFacts:
     def differences(self, made_of: str) -> list[str]:
         """Each field in which another configuration differs, with both values.
 
-        Fields that only one of the two has are none: a later version's own defaults leave nights as they were.
+        Fields of records that only one of the two has are none: a later version's own defaults leave nights as they
+        were.
         """
         return list(_differences(json.loads(self.made_of), json.loads(made_of), ""))
 
@@ -42,6 +46,11 @@ def read_facts(folder: Path) -> LineFacts | None:
     """What the line in a folder says; None where none was begun."""
     file = folder / LINE_FILE
     return read_record(LineFacts, json.loads(file.read_text())) if file.is_file() else None
+
+
+def new_name(recipe: str) -> str:
+    """A name that no other line has: that of its registered model."""
+    return f"levo-{recipe}-line-{uuid.uuid4().hex[:8]}"
 
 
 def write_facts(folder: Path, facts: LineFacts) -> None:
@@ -68,5 +77,8 @@ def _differences(ours: Any, other: Any, place: str) -> Iterator[str]:
         for name in ours:
             if name in other:
                 yield from _differences(ours[name], other[name], f"{place}.{name}" if place else name)
+    elif isinstance(ours, list) and isinstance(other, list) and len(ours) == len(other):
+        for number, (one, another) in enumerate(zip(ours, other, strict=True)):
+            yield from _differences(one, another, f"{place}[{number}]")
     elif ours != other:
         yield f"{place} is {other!r}, the line's {ours!r}"

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,20 @@ def check_texts(rows: Sequence[PromptRow], encoder: ConditionEncoder) -> None:
     if problems:
         more = f"; and {len(problems) - _MOST_TOLD} more" if len(problems) > _MOST_TOLD else ""
         raise OwnPromptsError("; ".join(problems[:_MOST_TOLD]) + more)
+
+
+def refuse_known(rows: Sequence[PromptRow], known: Iterable[PromptRow]) -> None:
+    """Raise `OwnPromptsError` where words are those of the line that the first champion comes from, in whatever set.
+
+    What that champion was trained, chosen or reported on says nothing of its followers.
+    """
+    words = {row.lyrics: row.prompt_id for row in known if _NO_WORDS.sub("", row.lyrics)}
+    shared = [f"{row.prompt_id} (there {words[row.lyrics]})" for row in rows if row.lyrics in words]
+    if shared:
+        told = ", ".join(shared[:_MOST_TOLD])
+        raise OwnPromptsError(
+            f"{len(shared)} prompts have the words of the line that --champion comes from; expected others: {told}"
+        )
 
 
 def _refuse_shared_words(file: Path, rows: Sequence[PromptRow]) -> None:

@@ -1,8 +1,9 @@
 """What every step of a night works with: the line's configuration and places, hands to work with, and who watches."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from levo.model.sampling.request import SamplingParameters
 from levo.song.digest import canonical_json, digest_bytes, digest_json
@@ -66,8 +67,8 @@ class NightSetting:
 
         What may change from night to night (`TUNABLE`, `OPERATIONAL`) is no part of it.
         """
-        own = {key: value for key, value in asdict(self.config).items() if key not in TUNABLE | OPERATIONAL}
-        return canonical_json({"refresh": own, "loop": self.context.config, "judges": self.judges})
+        own = {key: value for key, value in _plain(self.config).items() if key not in TUNABLE | OPERATIONAL}
+        return canonical_json({"refresh": own, "loop": _plain(self.context.config), "judges": self.judges})
 
     @property
     def identity(self) -> str:
@@ -119,6 +120,17 @@ class NightSetting:
             self.context.lexicon(),
             judges,
         )
+
+
+def _plain(value: Any) -> Any:
+    """A record as its fields by name, any other mapping as its sorted pairs: only fields may be a later version's."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    if isinstance(value, Mapping):
+        return [[str(key), _plain(entry)] for key, entry in sorted(value.items(), key=lambda pair: str(pair[0]))]
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value
 
 
 def open_setting(

@@ -22,7 +22,7 @@ from pipelines.refresh.commits import Commit
 from pipelines.refresh.gate import GateDecision
 from pipelines.refresh.hands_on_ray import RayHands
 from pipelines.refresh.lease import Lease, LostLeaseError, kept
-from pipelines.refresh.line_facts import ForeignLineError
+from pipelines.refresh.line_facts import ForeignLineError, read_facts
 from pipelines.refresh.night import run_night
 from pipelines.refresh.pair_steps import choose
 from pipelines.refresh.pool import PooledPair, read_pool
@@ -219,9 +219,11 @@ def test_the_command_does_a_night_and_mlflow_shows_it(
         one.dataset.name: one.dataset.digest for one in client.get_run(parent.info.run_id).inputs.dataset_inputs
     }
     assert datasets["pairs"] == str(commit.pairs)[: len(datasets["pairs"])]
-    champion = client.get_model_version_by_alias("levo-tiny-store-line", "champion")
+    facts = read_facts(store)
+    assert facts is not None
+    champion = client.get_model_version_by_alias(facts.name, "champion")
     assert champion.tags["levo.sha256"] == commit.champion.digest
-    candidate = client.get_model_version_by_alias("levo-tiny-store-line", "candidate")
+    candidate = client.get_model_version_by_alias(facts.name, "candidate")
     assert commit.night is not None
     assert commit.night.gate is not None
     assert candidate.tags["levo.sha256"] == commit.night.gate.candidate.digest
@@ -231,7 +233,9 @@ def test_the_command_does_a_night_and_mlflow_shows_it(
     assert 'ray_levo_refresh_newest_date_timestamp_seconds{store="store"} 1.7672256e+09' in told, "of 2026-01-01"
     assert 'ray_levo_tracking_backlog_events{store="store"} 0.0' in told
     assert RefreshStore(store).untold_nights() == ()
-    capsys.readouterr()
+    # What waited for a server is delivered by a call that has no night to do.
+    assert main(["refresh", f"--run={finished}", f"--store={store}", "--recipe=tiny", "--in-process", "--resume"]) == 0
+    assert "no night was begun and left unfinished" in capsys.readouterr().out
     assert main(["explain", "champion", "--store", str(store)]) == 0
     assert commit.champion.digest[:12] in capsys.readouterr().out
 

@@ -32,7 +32,7 @@ def tracking_of(store: RefreshStore, folder: Path) -> NightTracking:
 
 @pytest.fixture
 def begun(store: RefreshStore) -> RefreshStore:
-    write_facts(store.folder, LineFacts("base", 0, None, "{}"))
+    write_facts(store.folder, LineFacts("levo-base-line-1", "base", 0, None, "{}"))
     return store
 
 
@@ -53,11 +53,11 @@ def test_a_first_night_that_promotes_registers_the_one_before_too(begun: Refresh
 def test_a_rollback_moves_the_aliases_of_the_lines_own_name(
     begun: RefreshStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert registered_line(begun) == "levo-base-store-line"
+    assert registered_line(begun) == "levo-base-line-1"
     assert main(["rollback", "--store", str(begun.folder), "--tracking-uri", "none"]) == 0
     assert FIRST.digest[:12] in capsys.readouterr().out
     (aliases,) = [one["content"] for one in events(begun.folder) if one["kind"] == "aliases"]
-    assert (aliases["name"], dict(aliases["moves"])["champion"]) == ("levo-base-store-line", FIRST.digest)
+    assert (aliases["name"], dict(aliases["moves"])["champion"]) == ("levo-base-line-1", FIRST.digest)
 
 
 def test_a_store_without_a_line_has_no_name(tmp_path: Path) -> None:

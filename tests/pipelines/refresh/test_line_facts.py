@@ -11,13 +11,15 @@ from jobs.recipes.refresh import refresh_named
 from pipelines.refresh.commits import BEGIN, Commit
 from pipelines.refresh.held_line import held_line
 from pipelines.refresh.line import begin_line, check_champion
-from pipelines.refresh.line_facts import ForeignLineError, LineFacts, open_store, read_facts, write_facts
+from pipelines.refresh.line_facts import ForeignLineError, LineFacts, new_name, open_store, read_facts, write_facts
 from pipelines.refresh.setting import NightSetting
 from pipelines.refresh.store import RefreshStore
 from tests.pipelines.refresh.test_line_commands import FIRST, SECOND, at_work, store
 
 __all__ = ["store"]
-FACTS = LineFacts("tiny", 0, "s3://levo/line", '{"refresh":{"seed":0,"prompts":{"num_gate":8}},"judges":"a"}')
+FACTS = LineFacts(
+    "levo-tiny-line-1", "tiny", 0, "s3://levo/line", '{"refresh":{"seed":0,"prompts":{"num_gate":8}},"judges":"a"}'
+)
 
 
 def setting_of(store: RefreshStore, **changes: Any) -> NightSetting:
@@ -51,6 +53,28 @@ def test_fields_that_differ_are_named_and_new_ones_are_none() -> None:
     ]
 
 
+def test_records_in_lists_may_have_new_fields_and_other_mappings_may_not(store: RefreshStore) -> None:
+    facts = replace(FACTS, made_of='{"phases":[{"steps":1},{"steps":2}]}')
+    assert facts.differences('{"phases":[{"steps":1,"new":0},{"steps":2,"new":0}]}') == []
+    assert facts.differences('{"phases":[{"steps":1},{"steps":3}]}') == ["phases[1].steps is 3, the line's 2"]
+    limits = setting_of(store).config.gate_limits
+    ours = replace(FACTS, made_of=setting_of(store).made_of)
+    (told,) = ours.differences(setting_of(store, gate_limits={**limits, "another": 0.1}).made_of)
+    assert told.startswith("refresh.gate_limits is [["), "a limit more is another gate"
+
+
+def test_every_line_has_a_name_of_its_own() -> None:
+    assert new_name("base").startswith("levo-base-line-")
+    assert new_name("base") != new_name("base")
+
+
+def test_a_champion_is_named_for_a_new_line_alone(store: RefreshStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = replace(setting_of(store), first_model=store.model(SECOND))
+    monkeypatch.setattr("pipelines.refresh.line.model_digest", lambda _: SECOND.digest)
+    with held_line(store, 60) as held, pytest.raises(ForeignLineError, match=f"was begun with {FIRST.digest[:12]}"):
+        begin_line(setting, held.commits, at_work)
+
+
 def test_how_much_a_night_does_may_change_and_what_is_compared_may_not(store: RefreshStore) -> None:
     setting = setting_of(store)
     tuned = setting_of(store, prompts_per_night=2, weak_share=0.5)
@@ -62,13 +86,16 @@ def test_how_much_a_night_does_may_change_and_what_is_compared_may_not(store: Re
 def test_another_configuration_is_refused_by_name_and_a_later_versions_field_is_not(tmp_path: Path) -> None:
     store = RefreshStore(tmp_path / "store")
     setting = setting_of(store)
-    write_facts(store.folder, LineFacts("tiny", 0, None, setting.made_of))
+    write_facts(store.folder, LineFacts("levo-tiny-line-1", "tiny", 0, None, setting.made_of))
     with held_line(store, 60) as held:
         held.commits.commit(Commit(BEGIN, None, FIRST, None, None, note=setting.identity))
         assert begin_line(setting, held.commits, at_work).champion == FIRST
         with pytest.raises(ForeignLineError, match=r"refresh\.songs_per_gate_prompt is 7, the line's 1"):
             begin_line(setting_of(store, songs_per_gate_prompt=7), held.commits, at_work)
-        write_facts(store.folder, LineFacts("tiny", 0, None, setting.made_of.replace('"seed":0', '"older":0', 1)))
+        write_facts(
+            store.folder,
+            LineFacts("levo-tiny-line-1", "tiny", 0, None, setting.made_of.replace('"seed":0', '"older":0', 1)),
+        )
         assert begin_line(setting_of(store, seed=1), held.commits, at_work).champion == FIRST
 
 

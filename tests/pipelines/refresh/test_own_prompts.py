@@ -11,7 +11,7 @@ from levo.model.config import demo_config
 from levo.model.tokenizer import ConditionEncoder, build_tokenizer, read_vocabulary
 from levo.song.prompt import PromptSet
 from pipelines.flow.json_lines import LineError
-from pipelines.refresh.own_prompts import OwnPromptsError, PromptLimits, check_texts, read_own_prompts
+from pipelines.refresh.own_prompts import OwnPromptsError, PromptLimits, check_texts, read_own_prompts, refuse_known
 
 LIMITS = PromptLimits(code_size=24, max_frames=100, max_prompt_frames=6)
 NUMBERS = {PromptSet.PAIR: 8, PromptSet.SEARCH: 2, PromptSet.GATE: 4, PromptSet.REPORT: 2}
@@ -74,3 +74,10 @@ def test_texts_that_the_model_cannot_be_given_are_named_before_a_line_begins(tmp
     long = [replace(row, lyrics="[verse]" + " moon" * 500) for row in rows]
     with pytest.raises(OwnPromptsError, match=r"prompt-\d+: lyrics of song 0 has 502 tokens.*; and 6 more"):
         check_texts(long, encoder)
+
+
+def test_words_of_the_line_that_a_champion_comes_from_are_refused(tmp_path: Path) -> None:
+    rows = read_own_prompts(written(tmp_path, 64), NUMBERS, LIMITS)
+    refuse_known(rows[:8], rows[8:])
+    with pytest.raises(OwnPromptsError, match=r"1 prompts have the words of the line .* prompt-\d+ \(there older\)"):
+        refuse_known(rows, [replace(rows[3], prompt_id="older"), replace(rows[4], lyrics="[inst-short]")])
