@@ -83,7 +83,7 @@ def _nights(
     try:
         for date in dates:
             with _measured(options, setting) as watched:
-                tracking = NightTracking(tracker, watched, date, options.recipe)
+                tracking = NightTracking(tracker, watched, date, options.recipe, registered_line(setting.store))
                 with log_context(run_key=tracking.run_key, stage="refresh"), tracking.night() as told:
                     shown = replace(told, watch=replace(told.watch, on_step=_shown(console, date, told.watch)))
                     result = _night(shown, date, held)
@@ -124,7 +124,7 @@ def show_plan(options: RefreshOptions, dates: tuple[str, ...]) -> int:
     if head is None:
         print(f"{options.store} holds no line yet; it would begin with {first_champion(setting)}")
         return 0
-    done = {commit.night.date: commit for commit in setting.store.commits.history() if commit.night}
+    done = setting.store.committed_nights()
     newest = max(done, default="none")
     print(f"champion {head.champion.digest[:12]}, {len(done)} nights committed, the newest {newest}")
     for date in dates:

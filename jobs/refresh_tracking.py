@@ -55,13 +55,15 @@ class NightTracking:
     setting: NightSetting
     date: str
     recipe: str
+    line: str
+    """The line's registered name (`registered_line`)."""
     _open: set[str] = field(default_factory=set)
     """Steps whose runs have begun and not ended: the one at work, and the parts of it that were told of."""
 
     @property
     def run_key(self) -> str:
         """Equal for equal nights: attempts at one are one run."""
-        return digest_json({"line": registered_line(self.setting.store), "night": self.date})
+        return digest_json({"line": self.line, "night": self.date})
 
     @property
     def _parent(self) -> TrackedRun:
@@ -107,13 +109,12 @@ class NightTracking:
             rows = sum(file.num_rows for file in snapshot.manifest.files if file.table == POOL)
             parent.log_dataset(DatasetReference(POOL, commit.pairs, snapshot.folder.resolve().as_uri(), rows), "output")
         self._tell_songs(read_songs(store.folder / night.songs))
-        line = registered_line(store)
         aliases = _aliases(commit)
         if night.gate is not None:
-            parent.log_model(_reference(line, store, night.gate.candidate))
+            parent.log_model(_reference(self.line, store, night.gate.candidate))
             aliases = {CANDIDATE: night.gate.candidate.digest, **aliases}
-        _tell_champions(parent, line, store, commit)
-        parent.log_aliases(line, aliases, commit.number)
+        _tell_champions(parent, self.line, store, commit)
+        parent.log_aliases(self.line, aliases, commit.number)
 
     def _tell_songs(self, songs: ScoredSongs) -> None:
         run = self.tracker.step(self.run_key, "songs")

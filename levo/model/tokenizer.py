@@ -12,7 +12,13 @@ from torch import Tensor
 
 from levo.model.conditions import Conditions, ConditionTokens
 from levo.model.config import LeLMConfig, TextVocabulary
-from levo.model.qwen2_tokenizer import TokenizerFolderError, read_tokenizer
+from levo.model.qwen2_tokenizer import (
+    CONFIG_FILE,
+    MERGES_FILE,
+    VOCABULARY_FILE,
+    TokenizerFolderError,
+    read_tokenizer,
+)
 from levo.song.description import PURE_MUSIC_TOKEN, MusicalityTier
 from levo.song.files import staged_folder
 from levo.song.structure import StructureTag
@@ -22,9 +28,9 @@ PADDING_TOKEN = "<|endoftext|>"
 START_TOKEN = "<|im_start|>"
 END_TOKEN = "<|im_end|>"
 TOKENIZER_FILES = (
-    "vocab.json",
-    "merges.txt",
-    "tokenizer_config.json",
+    VOCABULARY_FILE,
+    MERGES_FILE,
+    CONFIG_FILE,
     "tokenizer.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -105,9 +111,9 @@ def build_tokenizer(words: Iterable[str], folder: Path) -> TextVocabulary:
     first_special = len(ids)
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
     with staged_folder(folder, replace=True) as staging:
-        (staging / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False))
-        (staging / "merges.txt").write_text("\n".join(lines) + "\n")
-        (staging / "tokenizer_config.json").write_text(json.dumps(_tokenizer_config(first_special), indent=1))
+        (staging / VOCABULARY_FILE).write_text(json.dumps(ids, ensure_ascii=False))
+        (staging / MERGES_FILE).write_text("\n".join(lines) + "\n")
+        (staging / CONFIG_FILE).write_text(json.dumps(_tokenizer_config(first_special), indent=1))
     return read_vocabulary(folder)
 
 

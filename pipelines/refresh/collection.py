@@ -32,9 +32,9 @@ def collect(
 
     Kept are: all that committed nights name, champions of every commit, the objects of all pairs of the head's
     snapshot, and the measures of the champion and the one before it. The sound of songs goes too: their tokens are what
-    pairs are made of, and decode to it again. As long as an attempt at a night that was not
-    committed is kept, so is all that it may go on with: objects, candidates and measures. `check` is called before each
-    removal, and raises LostLeaseError where somebody else may by now be using what would go.
+    pairs are made of, and decode to it again. As long as an attempt at a night that was not committed is kept, so is
+    all that it may go on with: objects, candidates and measures. `check` is called before each removal, and raises
+    LostLeaseError where somebody else may by now be using what would go.
     """
     history = list(commits.history())
     if not history:

@@ -42,7 +42,7 @@ def begin_line(setting: NightSetting, commits: CommitLog, check: Callable[[], No
     model = first_champion(setting)
     entry = ModelEntry(model_digest(model), str(model.resolve()))
     _refuse_orphans(setting, commits)
-    _draw(setting)
+    _draw(setting, entry)
     check()
     config, pointers = setting.config, setting.store.pointers
     facts = LineFacts(new_name(config.recipe), config.recipe, config.seed, pointers, setting.made_of)
@@ -80,16 +80,16 @@ def _refuse_a_strange_model(setting: NightSetting) -> None:
     words = [folder / TOKENIZER_FOLDER / VOCABULARY_FILE for folder in (champion, base)]
     if words[0].read_bytes() != words[1].read_bytes():
         raise ForeignLineError(f"--champion {model} reads other words than {base}, the run's own model")
-    facts = _facts_beside(model)
+    facts = read_facts(_store_around(model))
     if facts is not None and json.loads(facts.made_of)["judges"] != setting.judges:
         raise ForeignLineError(
             f"--champion {model} is of a line with other judges than {setting.context.places.folder}"
         )
 
 
-def _facts_beside(model: Path) -> LineFacts | None:
-    """What the line says in whose store a model lies (`STORE/models/DIGEST`); None where it lies elsewhere."""
-    return read_facts(model.resolve().parent.parent)
+def _store_around(model: Path) -> Path:
+    """The store that a model lies in, where it is a line's (`STORE/models/DIGEST`)."""
+    return model.resolve().parent.parent
 
 
 def _refuse_orphans(setting: NightSetting, commits: CommitLog) -> None:
@@ -135,12 +135,13 @@ def _own(setting: NightSetting, file: Path) -> list[PromptRow]:
     limits = PromptLimits(shape.code_size, longest, shape.max_prompt_frames)
     rows = read_own_prompts(file, setting.config.prompts.by_set, limits)
     check_texts(rows, ConditionEncoder(champion / TOKENIZER_FOLDER, shape))
-    if setting.first_model is not None and _facts_beside(setting.first_model) is not None:
-        refuse_known(rows, stored_prompts(RefreshStore(setting.first_model.resolve().parent.parent).prompts).rows())
+    around = RefreshStore(_store_around(champion))
+    if setting.first_model is not None and read_facts(around.folder) is not None:
+        refuse_known(rows, stored_prompts(around.prompts).rows())
     return rows
 
 
-def _draw(setting: NightSetting) -> None:
+def _draw(setting: NightSetting, first: ModelEntry) -> None:
     if SnapshotStore(setting.store.prompts).current() is None:
         context = setting.context
         if setting.own_prompts is not None:
@@ -148,9 +149,7 @@ def _draw(setting: NightSetting) -> None:
             return
         frames = context.config.prompts.audio_prompt_frames
         # A model that other prompts have trained and chosen is not looked at on them again.
-        namespace = _NAMESPACE
-        if setting.first_model is not None:
-            namespace = f"{_NAMESPACE}-{model_digest(setting.first_model)[:12]}"
+        namespace = _NAMESPACE if setting.first_model is None else f"{_NAMESPACE}-{first.digest[:12]}"
         request = PromptRequest(namespace, setting.config.prompts.by_set, {}, frames)
         prompts = draw_prompt_sets(
             request, setting.config.seed, context.voice(), context.codec(), setting.watch.progress

@@ -44,8 +44,7 @@ def tell_night(
 
 def _newest_date(setting: NightSetting) -> float:
     """Midnight (UTC) of the newest committed date, as Unix time."""
-    newest = max(one.night.date for one in setting.store.commits.history() if one.night)
-    return datetime.fromisoformat(newest).replace(tzinfo=UTC).timestamp()
+    return datetime.fromisoformat(max(setting.store.committed_nights())).replace(tzinfo=UTC).timestamp()
 
 
 def _tell_rewards(metrics: Metrics, setting: NightSetting, night: NightRecord) -> None:

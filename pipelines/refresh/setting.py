@@ -1,7 +1,7 @@
 """What every step of a night works with: the line's configuration and places, hands to work with, and who watches."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class NightSetting:
 
         What may change from night to night (`TUNABLE`, `OPERATIONAL`) is no part of it.
         """
-        own = {key: value for key, value in _plain(self.config).items() if key not in TUNABLE | OPERATIONAL}
+        own = self._config_without(TUNABLE | OPERATIONAL)
         return canonical_json({"refresh": own, "loop": _plain(self.context.config), "judges": self.judges})
 
     @property
@@ -78,8 +78,10 @@ class NightSetting:
     @property
     def night(self) -> str:
         """The digest of all that a night's steps come from: one begun with other values begins anew."""
-        own = {key: value for key, value in asdict(self.config).items() if key not in OPERATIONAL}
-        return digest_json([self.identity, own])
+        return digest_json([self.identity, self._config_without(OPERATIONAL)])
+
+    def _config_without(self, names: frozenset[str]) -> dict[str, Any]:
+        return {name: value for name, value in _plain(self.config).items() if name not in names}
 
     @property
     def parameters(self) -> SamplingParameters:

@@ -43,11 +43,14 @@ class RefreshStore:
         """The file that names the model which a night's own sampling replicas run."""
         return (self.folder / "serving" / "model").resolve()
 
+    def committed_nights(self) -> frozenset[str]:
+        """The dates of all nights of the head's history."""
+        return frozenset(commit.night.date for commit in self.commits.history() if commit.night is not None)
+
     def unfinished_nights(self) -> tuple[str, ...]:
         """The dates of nights that have attempts and no commit, the oldest first."""
-        done = {commit.night.date for commit in self.commits.history() if commit.night is not None}
         begun = {attempt.parent.name for attempt in self.nights.glob("*/attempt-*")}
-        return tuple(sorted(begun - done))
+        return tuple(sorted(begun - self.committed_nights()))
 
     def mark_told(self, date: str) -> None:
         """Note that a committed night's metrics and runs were told."""
@@ -59,8 +62,7 @@ class RefreshStore:
 
     def untold_nights(self) -> tuple[str, ...]:
         """The dates of nights that were committed by one who was stopped before telling of them, the oldest first."""
-        done = {commit.night.date for commit in self.commits.history() if commit.night is not None}
-        return tuple(sorted(date for date in done if not self.is_told(date)))
+        return tuple(sorted(date for date in self.committed_nights() if not self.is_told(date)))
 
     @property
     def pairs(self) -> SnapshotStore:

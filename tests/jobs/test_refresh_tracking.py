@@ -27,7 +27,9 @@ def events(folder: Path) -> list[dict[str, Any]]:
 
 
 def tracking_of(store: RefreshStore, folder: Path) -> NightTracking:
-    return NightTracking(JsonLinesTracker(folder / "tracking.jsonl"), setting_of(store), DATE, "base")
+    return NightTracking(
+        JsonLinesTracker(folder / "tracking.jsonl"), setting_of(store), DATE, "base", "levo-base-line-1"
+    )
 
 
 @pytest.fixture
